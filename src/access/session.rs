@@ -1,0 +1,163 @@
+//! Sessions: approved, time-boxed grants.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{PrincipalName, RequestId, SessionId, TargetName};
+
+/// An approved grant with an absolute end. A session has many connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its name.
+    pub id: SessionId,
+    /// The request that it came from.
+    pub request: RequestId,
+    /// Who holds it.
+    pub principal: PrincipalName,
+    /// What it opens.
+    pub target: TargetName,
+    /// Why it was asked for.
+    pub reason: String,
+    /// Who approved it.
+    pub approved_by: PrincipalName,
+    /// When it begins.
+    pub starts_at: Timestamp,
+    /// When it ends, whatever happens.
+    pub expires_at: Timestamp,
+    /// Where it stands.
+    pub state: SessionState,
+}
+
+/// Where a session stands. `Expired` and `Revoked` are final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SessionState {
+    /// Approved, and its start is yet to come.
+    Scheduled,
+    /// Open.
+    Active,
+    /// Time ended it.
+    Expired {
+        /// When that was noted; its end was `expires_at`.
+        at: Timestamp,
+    },
+    /// A person ended it early.
+    Revoked {
+        /// Who.
+        by: PrincipalName,
+        /// When.
+        at: Timestamp,
+        /// Why, if they said.
+        reason: String,
+    },
+}
+
+impl SessionState {
+    /// The state's name, as the store and the API write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Active => "active",
+            Self::Expired { .. } => "expired",
+            Self::Revoked { .. } => "revoked",
+        }
+    }
+
+    /// Whether the session has ended for good.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Expired { .. } | Self::Revoked { .. })
+    }
+}
+
+/// How a session ended, as its connections are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Time ended it.
+    Expired,
+    /// A person ended it early.
+    Revoked {
+        /// Who.
+        by: PrincipalName,
+        /// Why, if they said.
+        reason: String,
+    },
+}
+
+impl Session {
+    /// The session as time has ended it; `None` if it has ended before or may go on.
+    pub fn expire(mut self, now: Timestamp) -> Option<Self> {
+        if self.state.is_final() || now < self.expires_at {
+            return None;
+        }
+        self.state = SessionState::Expired { at: now };
+        Some(self)
+    }
+
+    /// The session as `by` ends it; `None` if it has ended before.
+    pub fn revoke(mut self, by: PrincipalName, reason: &str, now: Timestamp) -> Option<Self> {
+        if self.state.is_final() {
+            return None;
+        }
+        if now >= self.expires_at {
+            return self.expire(now);
+        }
+        self.state = SessionState::Revoked {
+            by,
+            at: now,
+            reason: reason.trim().to_owned(),
+        };
+        Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Session {
+        Session {
+            id: SessionId::from_random(1),
+            request: RequestId::from_random(1),
+            principal: "maya".parse().unwrap(),
+            target: "orders-ro".parse().unwrap(),
+            reason: "INC-1".into(),
+            approved_by: "dana".parse().unwrap(),
+            starts_at: Timestamp::UNIX_EPOCH,
+            expires_at: at(60),
+            state: SessionState::Active,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn time_ends_a_session_not_before_its_end() {
+        assert!(session().expire(at(59)).is_none());
+        assert_eq!(session().expire(at(60)).unwrap().state.name(), "expired");
+    }
+
+    #[test]
+    fn both_ends_are_final() {
+        let dana: PrincipalName = "dana".parse().unwrap();
+        let revoked = session().revoke(dana.clone(), "done", at(5)).unwrap();
+        assert!(
+            revoked
+                .clone()
+                .revoke(dana.clone(), "again", at(6))
+                .is_none()
+        );
+        assert!(revoked.expire(at(60)).is_none());
+        let expired = session().expire(at(60)).unwrap();
+        assert!(expired.revoke(dana, "late", at(61)).is_none());
+    }
+
+    #[test]
+    fn a_revocation_after_the_end_is_an_expiry() {
+        let late = session()
+            .revoke("dana".parse().unwrap(), "late", at(60))
+            .unwrap();
+        assert_eq!(late.state.name(), "expired");
+    }
+}

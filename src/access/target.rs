@@ -1,0 +1,46 @@
+//! What one asks for.
+
+use std::time::Duration;
+
+use super::TargetName;
+
+/// The databases that a target opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Databases {
+    /// Every database of the server (`*` in the configuration).
+    All,
+    /// These, by exact name.
+    Only(Vec<String>),
+}
+
+impl Databases {
+    /// Whether `database` is among them.
+    pub fn allow(&self, database: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|name| name == database),
+        }
+    }
+}
+
+/// One upstream server, reached as one upstream role, in the databases that it allows, with its
+/// limits. How it is reached (address, TLS, credentials) is the proxy's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub name: TargetName,
+    /// What people read when they choose it.
+    pub description: String,
+    /// The databases that may be opened.
+    pub databases: Databases,
+    /// The database of a client that names none.
+    pub default_database: String,
+    /// The longest session that may be asked for.
+    pub max_duration: Duration,
+    /// How many connections one session may have at a time.
+    pub max_connections: u32,
+    /// How long a connection may be idle before it is closed; `None`: for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Whether replication connections (`replication=true|database`) are let through.
+    pub replication: bool,
+}

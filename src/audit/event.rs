@@ -1,0 +1,385 @@
+//! The facts that are recorded. Field names and `type` tags are the format on disk: add, never
+//! rename, and raise [`VERSION`] when an old reader would misread a new record.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::text::{Parameter, Text};
+use crate::access::{ConnectionId, PrincipalName, RequestId, SessionId, TargetName};
+
+/// The version of the record format, `v` in each record.
+pub const VERSION: u32 = 1;
+
+/// One line of a segment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The format's version, [`VERSION`].
+    pub v: u32,
+    /// Its place: 1 for the first record ever, then without a gap.
+    pub seq: u64,
+    /// When the fact was observed.
+    pub at: Timestamp,
+    /// The fact.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Whose connection a fact belongs to. Shared by all of its records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Its session.
+    pub session: SessionId,
+    /// Who holds the session.
+    pub principal: PrincipalName,
+    /// What is reached.
+    pub target: TargetName,
+    /// The database, as the upstream knows it.
+    pub database: String,
+}
+
+/// A fact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// hallpass started; what follows is its doing.
+    Started {
+        /// hallpass's own version.
+        version: String,
+    },
+    /// hallpass ended in good order.
+    Stopped,
+
+    /// Somebody submitted an access request.
+    RequestSubmitted {
+        /// The request.
+        request: RequestId,
+        /// Who asks.
+        principal: PrincipalName,
+        /// For what.
+        target: TargetName,
+        /// For how long, in seconds.
+        seconds: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A request was granted and became a session.
+    RequestApproved {
+        /// The request.
+        request: RequestId,
+        /// The approver.
+        by: PrincipalName,
+        /// The session.
+        session: SessionId,
+        /// Who holds it.
+        principal: PrincipalName,
+        /// What it opens.
+        target: TargetName,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// A request was refused.
+    RequestDenied {
+        /// The request.
+        request: RequestId,
+        /// The approver.
+        by: PrincipalName,
+        /// Why.
+        reason: String,
+    },
+    /// The requester took the request back.
+    RequestWithdrawn {
+        /// The request.
+        request: RequestId,
+        /// The requester.
+        by: PrincipalName,
+    },
+    /// Nobody decided in time.
+    RequestLapsed {
+        /// The request.
+        request: RequestId,
+    },
+    /// A person ended a session early.
+    SessionRevoked {
+        /// The session.
+        session: SessionId,
+        /// Who holds it.
+        principal: PrincipalName,
+        /// What it opened.
+        target: TargetName,
+        /// Who ended it.
+        by: PrincipalName,
+        /// Why, if they said.
+        reason: String,
+    },
+    /// Time ended a session.
+    SessionExpired {
+        /// The session.
+        session: SessionId,
+        /// Who held it.
+        principal: PrincipalName,
+        /// What it opened.
+        target: TargetName,
+    },
+    /// The holder fetched the session's secret.
+    SecretRead {
+        /// The session.
+        session: SessionId,
+        /// Who.
+        by: PrincipalName,
+    },
+
+    /// A client was turned away. Names are as it gave them: claims, not facts.
+    ConnectionDenied {
+        /// The connection that was not to be.
+        connection: ConnectionId,
+        /// Where the client dialled from.
+        peer: String,
+        /// The `user` that it gave.
+        user: Text,
+        /// The `database` that it gave.
+        database: Text,
+        /// Why, for the reader of the audit; the client was told less.
+        reason: String,
+    },
+    /// A client was admitted. Recorded before the upstream is dialled.
+    ConnectionOpened {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// Where the client dialled from.
+        peer: String,
+        /// What it calls itself.
+        application_name: Text,
+        /// The TLS version and cipher towards the client; absent without TLS.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        tls: Option<String>,
+    },
+    /// The upstream accepted the connection.
+    ConnectionEstablished {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// The upstream's process id, to be joined with PostgreSQL's own log.
+        upstream_pid: i32,
+        /// The role at the upstream.
+        role: String,
+    },
+    /// An admitted connection ended.
+    ConnectionClosed {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// Why.
+        reason: String,
+        /// Statements recorded under it.
+        statements: u64,
+        /// Bytes that the client sent and the upstream was given.
+        bytes_in: u64,
+        /// Bytes that the upstream sent and the client was given.
+        bytes_out: u64,
+    },
+    /// The client of a connection asked to cancel its running statement.
+    CancelRequested {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// Where the CancelRequest came from.
+        peer: String,
+    },
+
+    /// A statement was prepared (`Parse`) that is not executed in the same breath.
+    StatementPrepared {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// Its number within the connection, from 1.
+        statement: u64,
+        /// The prepared statement's name; empty for the unnamed one.
+        name: Text,
+        /// The text, unless it is in parts.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        sql: Option<Text>,
+        /// How many [`Event::StatementPart`] records hold the message, if it is not here.
+        #[serde(skip_serializing_if = "is_zero", default)]
+        parts: u64,
+    },
+    /// Parameters were bound (`Bind`) that are not executed in the same breath.
+    PortalBound {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// Its number within the connection.
+        statement: u64,
+        /// The number of the [`Event::StatementPrepared`] that holds the text, if it is not here.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        prepared: Option<u64>,
+        /// The text, unless `prepared` has it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        sql: Option<Text>,
+        /// The parameters, unless they are in parts.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        parameters: Vec<Parameter>,
+        /// How many [`Event::StatementPart`] records hold the message, if it is not here.
+        #[serde(skip_serializing_if = "is_zero", default)]
+        parts: u64,
+    },
+    /// A statement is about to be given to the upstream.
+    StatementStarted {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// Its number within the connection.
+        statement: u64,
+        /// How it is run.
+        kind: StatementKind,
+        /// The text, unless `prepared` has it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        sql: Option<Text>,
+        /// The number of the record ([`Event::StatementPrepared`]) that holds the text.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        prepared: Option<u64>,
+        /// The number of the record ([`Event::PortalBound`], or the [`Event::StatementStarted`]
+        /// of an earlier slice of the same portal) that holds the parameters.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        bound: Option<u64>,
+        /// The parameters, unless `bound` has them.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        parameters: Vec<Parameter>,
+        /// The function's OID, of a function call.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        function: Option<u32>,
+        /// How many [`Event::StatementPart`] records hold the message, if it is not here.
+        #[serde(skip_serializing_if = "is_zero", default)]
+        parts: u64,
+    },
+    /// A piece of a message too long for one record. The parts of a `statement`, in order, are the
+    /// message's body as it was sent; the record that names it follows the last.
+    StatementPart {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// The statement's number within the connection.
+        statement: u64,
+        /// The frontend message that this is a piece of (`Query`, `Parse`, `Bind`, `FunctionCall`).
+        message: String,
+        /// From 1.
+        part: u64,
+        /// The bytes.
+        data: Text,
+        /// On the last part: the SHA-256 of all parts together, in hexadecimal.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        sha256: Option<String>,
+    },
+    /// Results of a simple query so far, when there are too many for one record.
+    StatementResults {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// The statement's number within the connection.
+        statement: u64,
+        /// The results since the last such record.
+        results: Vec<CommandResult>,
+    },
+    /// What became of a statement.
+    StatementFinished {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// The statement's number within the connection.
+        statement: u64,
+        /// How it ended.
+        outcome: Outcome,
+        /// What each command in it did.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        results: Vec<CommandResult>,
+        /// PostgreSQL's five-character code, of a failure.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        sqlstate: Option<String>,
+        /// Rows that were sent to the client.
+        rows: u64,
+        /// Bytes that answered the statement.
+        bytes: u64,
+        /// Bytes that were copied, and their hash.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        copies: Vec<Copy>,
+        /// From the record of its start to its end.
+        microseconds: u64,
+    },
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// How a statement is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatementKind {
+    /// `Query`: text, perhaps several commands.
+    Simple,
+    /// `Execute` of a portal.
+    Extended,
+    /// `FunctionCall`, libpq's way to large objects.
+    FunctionCall,
+}
+
+/// How a statement ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// To its end.
+    Completed,
+    /// The portal has more rows and may be executed again.
+    Suspended,
+    /// With an error.
+    Failed,
+    /// Not at all: an error before it made the upstream skip it.
+    Skipped,
+    /// Nobody knows: the connection ended first.
+    Unknown,
+}
+
+impl Outcome {
+    /// As it is written.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Suspended => "suspended",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What one command did, from its `CommandComplete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandResult {
+    /// The command tag (`SELECT 5`, `INSERT 0 1`).
+    pub tag: Text,
+}
+
+/// One COPY, in either direction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copy {
+    /// `in`: from the client. `out`: to the client.
+    pub direction: CopyDirection,
+    /// Bytes of `CopyData`.
+    pub bytes: u64,
+    /// SHA-256 of those bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Which way a COPY goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyDirection {
+    /// From the client.
+    In,
+    /// To the client.
+    Out,
+}

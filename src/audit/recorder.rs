@@ -1,0 +1,434 @@
+//! The recorder: one queue, one writer, and an answer for everybody who must wait for theirs.
+//!
+//! Whoever records [commits](Recorder::commit) a [`Batch`]; the writer takes what has gathered,
+//! numbers it, and writes it in one go. If that fails, nobody who waits is told otherwise: the
+//! statement is not forwarded. Facts that nobody waits for (outcomes) are kept and tried again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use super::segment::{Folder, OpenError, Segment};
+use super::{Event, VERSION};
+use crate::clock::Clock;
+use crate::telemetry::Metrics;
+
+/// Batches that may wait for the writer; more make their senders wait.
+const QUEUE: usize = 1024;
+/// Bytes that one write gathers at most.
+const GROUP: usize = 1024 * 1024;
+/// Bytes of facts nobody waits for that are kept while the disk fails.
+const BACKLOG: usize = 64 * 1024 * 1024;
+/// How often a failing disk is tried when nobody asks.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How the audit is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The folder of segments.
+    pub folder: PathBuf,
+    /// A segment is closed when it has this many bytes.
+    pub segment_bytes: u64,
+    /// How long a record may take before it counts as not made.
+    pub timeout: Duration,
+}
+
+/// The record could not be made; what it stands for must not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log cannot be written")]
+pub struct Unavailable;
+
+/// Records that are committed together.
+#[derive(Debug)]
+pub struct Batch {
+    /// Bodies, each `"at":..,"type":..}` and a newline: the writer puts version and sequence before.
+    bodies: Vec<u8>,
+    records: u64,
+    at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    at: Timestamp,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Batch {
+    /// An empty batch of facts observed at `at`.
+    pub fn new(at: Timestamp) -> Self {
+        Self {
+            bodies: Vec::new(),
+            records: 0,
+            at,
+        }
+    }
+
+    /// Adds a fact.
+    pub fn push(&mut self, event: &Event) {
+        let start = self.bodies.len();
+        let body = Body { at: self.at, event };
+        serde_json::to_writer(&mut self.bodies, &body)
+            .expect("events are plain data, and a Vec takes every byte");
+        // Drop the opening brace: the writer's prefix has its own.
+        self.bodies.remove(start);
+        self.bodies.push(b'\n');
+        self.records += 1;
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+}
+
+struct Job {
+    batch: Batch,
+    /// Who waits for it; nobody, if it is an outcome.
+    done: Option<oneshot::Sender<Result<(), Unavailable>>>,
+}
+
+/// Records facts. Cheap to clone; the last one dropped ends the writer.
+#[derive(Clone)]
+pub struct Recorder {
+    queue: mpsc::Sender<Job>,
+    clock: Clock,
+    timeout: Duration,
+    healthy: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+}
+
+impl Recorder {
+    /// Opens the folder and starts the writer. Join the handle, after the last clone is dropped,
+    /// to know that everything was written.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the folder cannot be used.
+    pub fn start(
+        settings: &Settings,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Self, JoinHandle<()>), OpenError> {
+        let (folder, next) = Folder::open(&settings.folder)?;
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let healthy = Arc::new(AtomicBool::new(true));
+        metrics.audit_available(true);
+        let writer = Writer {
+            folder,
+            segment: None,
+            next,
+            segment_bytes: settings.segment_bytes,
+            lines: Vec::new(),
+            backlog: Vec::new(),
+            backlog_bytes: 0,
+            healthy: Arc::clone(&healthy),
+            metrics: Arc::clone(&metrics),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|source| OpenError::Io {
+                path: settings.folder.clone(),
+                source,
+            })?;
+        let thread = std::thread::Builder::new()
+            .name("audit".into())
+            .spawn(move || runtime.block_on(writer.run(jobs)))
+            .map_err(|source| OpenError::Io {
+                path: settings.folder.clone(),
+                source,
+            })?;
+        let recorder = Self {
+            queue,
+            clock,
+            timeout: settings.timeout,
+            healthy,
+            metrics,
+        };
+        Ok((recorder, thread))
+    }
+
+    /// Records one fact and returns when it is durable.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: then it did not happen.
+    pub async fn record(&self, event: &Event) -> Result<(), Unavailable> {
+        let mut batch = self.batch();
+        batch.push(event);
+        self.commit(batch).await
+    }
+
+    /// An empty batch, stamped now.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.clock.now())
+    }
+
+    /// Records a batch and returns when it is durable.
+    ///
+    /// # Errors
+    /// [`Unavailable`], also if it takes longer than the timeout: then what the batch says must
+    /// not happen.
+    pub async fn commit(&self, batch: Batch) -> Result<(), Unavailable> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (done, durable) = oneshot::channel();
+        let job = Job {
+            batch,
+            done: Some(done),
+        };
+        let write = async {
+            self.send(job).await?;
+            durable.await.unwrap_or(Err(Unavailable))
+        };
+        match tokio::time::timeout(self.timeout, write).await {
+            Ok(result) => result,
+            Err(_) => {
+                self.healthy.store(false, Ordering::Relaxed);
+                Err(Unavailable)
+            }
+        }
+    }
+
+    /// Queues facts that nothing waits for: outcomes of what has happened already. They are kept
+    /// and tried again if the disk fails.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the queue stays full for longer than the timeout.
+    pub async fn note(&self, batch: Batch) -> Result<(), Unavailable> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let job = Job { batch, done: None };
+        tokio::time::timeout(self.timeout, self.send(job))
+            .await
+            .unwrap_or(Err(Unavailable))
+    }
+
+    /// Whether the last write worked.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    async fn send(&self, job: Job) -> Result<(), Unavailable> {
+        self.queue.send(job).await.map_err(|_| Unavailable)?;
+        self.metrics.audit_queue().inc();
+        Ok(())
+    }
+}
+
+/// The one writer.
+struct Writer {
+    folder: Folder,
+    segment: Option<Segment>,
+    /// The sequence of the next record.
+    next: u64,
+    segment_bytes: u64,
+    /// Room for one group of lines, kept between groups.
+    lines: Vec<u8>,
+    /// Facts nobody waits for, that could not be written yet.
+    backlog: Vec<Batch>,
+    backlog_bytes: usize,
+    healthy: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut group = Vec::new();
+        loop {
+            let first = if self.backlog.is_empty() {
+                jobs.recv().await
+            } else {
+                match tokio::time::timeout(RETRY, jobs.recv()).await {
+                    Ok(job) => job,
+                    Err(_) => {
+                        self.write(&mut group);
+                        continue;
+                    }
+                }
+            };
+            let Some(first) = first else { break };
+            let mut bytes = first.batch.bodies.len();
+            group.push(first);
+            while bytes < GROUP
+                && let Ok(job) = jobs.try_recv()
+            {
+                bytes += job.batch.bodies.len();
+                group.push(job);
+            }
+            self.metrics
+                .audit_queue()
+                .sub(i64::try_from(group.len()).unwrap_or(i64::MAX));
+            self.write(&mut group);
+        }
+        if !self.backlog.is_empty() {
+            self.write(&mut group);
+        }
+    }
+
+    /// Writes the backlog and the group, all or nothing, and tells who waits.
+    fn write(&mut self, group: &mut Vec<Job>) {
+        let result = self.append(group);
+        if let Err(error) = &result
+            && self.healthy.load(Ordering::Relaxed)
+        {
+            tracing::error!(%error, "the audit log cannot be written: no statement is forwarded");
+        }
+        if result.is_ok() && !self.healthy.load(Ordering::Relaxed) {
+            tracing::info!("the audit log can be written again");
+        }
+        self.healthy.store(result.is_ok(), Ordering::Relaxed);
+        self.metrics.audit_available(result.is_ok());
+        if result.is_ok() {
+            self.backlog.clear();
+            self.backlog_bytes = 0;
+        }
+        for job in group.drain(..) {
+            match job.done {
+                // The receiver is gone if the connection is: then nobody waits.
+                Some(done) => _ = done.send(result.as_ref().map_err(|_| Unavailable).copied()),
+                None if result.is_err() => self.keep(job.batch),
+                None => {}
+            }
+        }
+    }
+
+    fn keep(&mut self, batch: Batch) {
+        if self.backlog_bytes + batch.bodies.len() > BACKLOG {
+            tracing::error!(
+                records = batch.records,
+                "outcomes are lost: the audit log has failed for too long"
+            );
+            return;
+        }
+        self.backlog_bytes += batch.bodies.len();
+        self.backlog.push(batch);
+    }
+
+    fn append(&mut self, group: &[Job]) -> std::io::Result<()> {
+        let started = Instant::now();
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.clear();
+        let mut next = self.next;
+        for batch in self
+            .backlog
+            .iter()
+            .chain(group.iter().map(|job| &job.batch))
+        {
+            number(batch, &mut next, &mut lines);
+        }
+        let segment = match &mut self.segment {
+            Some(segment) => segment,
+            None => self.segment.insert(self.folder.create(self.next)?),
+        };
+        let result = segment.append(&lines);
+        if result.is_ok() {
+            if segment.len() >= self.segment_bytes {
+                self.segment = None;
+            }
+            self.metrics
+                .audit_written(next - self.next, lines.len() as u64, started.elapsed());
+            self.next = next;
+        }
+        lines.shrink_to(2 * GROUP);
+        self.lines = lines;
+        result
+    }
+}
+
+/// Puts version and sequence before each body.
+fn number(batch: &Batch, next: &mut u64, lines: &mut Vec<u8>) {
+    for body in batch.bodies.split_inclusive(|&byte| byte == b'\n') {
+        lines.extend_from_slice(b"{\"v\":");
+        push_decimal(lines, u64::from(VERSION));
+        lines.extend_from_slice(b",\"seq\":");
+        push_decimal(lines, *next);
+        lines.push(b',');
+        lines.extend_from_slice(body);
+        *next += 1;
+    }
+}
+
+fn push_decimal(out: &mut Vec<u8>, mut n: u64) {
+    let start = out.len();
+    loop {
+        out.push(b'0' + (n % 10) as u8);
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out[start..].reverse();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader;
+    use super::*;
+
+    fn start(folder: &std::path::Path, segment_bytes: u64) -> (Recorder, JoinHandle<()>) {
+        let settings = Settings {
+            folder: folder.to_owned(),
+            segment_bytes,
+            timeout: Duration::from_secs(5),
+        };
+        Recorder::start(&settings, Clock::system(), Arc::new(Metrics::new())).unwrap()
+    }
+
+    fn sequences(folder: &std::path::Path) -> Vec<u64> {
+        reader::records(folder)
+            .unwrap()
+            .map(|record| record.unwrap().seq)
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_recorded_is_in_the_file_when_record_returns() {
+        let dir = tempfile::tempdir().unwrap();
+        let (recorder, _writer) = start(dir.path(), 1 << 20);
+        recorder.record(&Event::Stopped).await.unwrap();
+        assert_eq!(sequences(dir.path()), [1]);
+    }
+
+    #[tokio::test]
+    async fn the_sequence_has_no_gap_across_segments_and_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..3 {
+            let (recorder, writer) = start(dir.path(), 100);
+            for _ in 0..5 {
+                let mut batch = recorder.batch();
+                batch.push(&Event::Stopped);
+                batch.push(&Event::Stopped);
+                recorder.commit(batch).await.unwrap();
+            }
+            drop(recorder);
+            tokio::task::spawn_blocking(move || writer.join())
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        assert_eq!(sequences(dir.path()), (1..=30).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_fact_nobody_waits_for_is_written_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let (recorder, writer) = start(dir.path(), 1 << 20);
+        let mut batch = recorder.batch();
+        batch.push(&Event::Stopped);
+        recorder.note(batch).await.unwrap();
+        drop(recorder);
+        tokio::task::spawn_blocking(move || writer.join())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(sequences(dir.path()), [1]);
+    }
+}

@@ -1,0 +1,183 @@
+//! The REST API's documents, shared by the server and the CLI.
+//!
+//! Times are RFC 3339; durations are text like `30m` or `1h 30m`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::access::{
+    ConnectionId, PrincipalName, RequestId, RequestState, SessionId, SessionState, TargetName,
+};
+
+/// `GET /api/v1/whoami`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Whoami {
+    /// Who the token belongs to.
+    pub name: PrincipalName,
+    /// Their groups.
+    pub groups: Vec<String>,
+}
+
+/// An item of `GET /api/v1/targets`: a target that the caller may request or approve.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TargetView {
+    /// Its name.
+    pub name: TargetName,
+    /// What it is.
+    pub description: String,
+    /// Its databases; `["*"]` for all.
+    pub databases: Vec<String>,
+    /// The database of a client that names none.
+    pub default_database: String,
+    /// The longest session.
+    pub max_duration: String,
+    /// Whether the caller may request it.
+    pub may_request: bool,
+    /// Whether the caller may approve requests for it.
+    pub may_approve: bool,
+}
+
+/// `POST /api/v1/requests`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitRequest {
+    /// What is asked for.
+    pub target: TargetName,
+    /// For how long.
+    pub duration: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An access request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RequestView {
+    /// Its name.
+    pub id: RequestId,
+    /// Who asks.
+    pub requester: PrincipalName,
+    /// For what.
+    pub target: TargetName,
+    /// For how long.
+    pub duration: String,
+    /// Why.
+    pub reason: String,
+    /// When it was submitted.
+    pub created_at: Timestamp,
+    /// When it lapses if nobody decides.
+    pub lapses_at: Timestamp,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: RequestState,
+    /// Whether the caller may decide it.
+    pub may_decide: bool,
+}
+
+/// `POST /api/v1/requests/{id}/approve`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// For how long, if shorter than asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+}
+
+/// `POST /api/v1/requests/{id}/deny`, and `POST /api/v1/sessions/{id}/revoke`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Why. Required for a denial.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// The answer to an approval.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Approved {
+    /// The request as it stands now.
+    pub request: RequestView,
+    /// The session that it became.
+    pub session: SessionView,
+}
+
+/// A session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionView {
+    /// Its name.
+    pub id: SessionId,
+    /// The request that it came from.
+    pub request: RequestId,
+    /// Who holds it.
+    pub principal: PrincipalName,
+    /// What it opens.
+    pub target: TargetName,
+    /// Why it was asked for.
+    pub reason: String,
+    /// Who approved it.
+    pub approved_by: PrincipalName,
+    /// When it began.
+    pub starts_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: SessionState,
+    /// Connections open under it now.
+    pub connections: usize,
+}
+
+/// `POST /api/v1/sessions/{id}/secret`: all that a client needs to connect.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SessionSecret {
+    /// The session.
+    pub session: SessionId,
+    /// The proxy's host, as clients reach it.
+    pub host: String,
+    /// The proxy's port.
+    pub port: u16,
+    /// PostgreSQL's `user`: `principal~target`.
+    pub user: String,
+    /// The target's default database.
+    pub database: String,
+    /// The session's secret, PostgreSQL's `password`.
+    pub password: String,
+    /// libpq's `sslmode` that fits the proxy: `verify-full` or, with TLS off, `disable`.
+    pub sslmode: String,
+    /// The certificates to trust, in PEM, where the proxy's is not from a public authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_certificate: Option<String>,
+    /// When the session ends.
+    pub expires_at: Timestamp,
+}
+
+/// An item of `GET /api/v1/connections`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConnectionView {
+    /// Its name.
+    pub id: ConnectionId,
+    /// Its session.
+    pub session: SessionId,
+    /// Who holds the session.
+    pub principal: PrincipalName,
+    /// What it reaches.
+    pub target: TargetName,
+    /// In which database.
+    pub database: String,
+    /// Where the client dials from.
+    pub peer: String,
+    /// What the client calls itself.
+    pub application_name: String,
+    /// When it was admitted.
+    pub opened_at: Timestamp,
+}
+
+/// An error, as `application/problem+json` (RFC 9457).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// A short name of the kind of error, stable: `not_found`, `conflict`, `forbidden`, ...
+    pub code: String,
+    /// What went wrong with this call.
+    pub detail: String,
+}

@@ -1,0 +1,12 @@
+//! hallpass: a PostgreSQL proxy that lets a connection in only under an approved, time-boxed
+//! session, records every statement before the database sees it, and closes every connection when
+//! its session ends.
+
+pub mod access;
+pub mod admission;
+pub mod audit;
+pub mod clock;
+pub mod http;
+pub mod policy;
+pub mod secret;
+pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The entry: parses the command line and hands over.
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! What operators see: logs by `tracing`, metrics by `prometheus`.
+//!
+//! Neither ever carries SQL text, parameters or secrets; those belong to `audit` alone.
+
+pub mod logging;
+mod metrics;
+
+pub use metrics::Metrics;
