@@ -7,6 +7,7 @@ pub mod admission;
 pub mod audit;
 pub mod clock;
 pub mod http;
+pub mod pg;
 pub mod policy;
 pub mod secret;
 pub mod telemetry;
