@@ -6,6 +6,7 @@ pub mod access;
 pub mod admission;
 pub mod audit;
 pub mod clock;
+pub mod config;
 pub mod http;
 pub mod pg;
 pub mod policy;
