@@ -10,5 +10,7 @@ pub mod config;
 pub mod http;
 pub mod pg;
 pub mod policy;
+pub mod proxy;
 pub mod secret;
 pub mod telemetry;
+pub mod tls;

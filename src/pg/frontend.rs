@@ -174,6 +174,18 @@ pub fn function_call(body: &[u8]) -> Result<FunctionCall<'_>, Malformed> {
     })
 }
 
+/// Reads a `SASLInitialResponse`: the mechanism, and the client's first message.
+///
+/// # Errors
+/// [`Malformed`] if the body is anything but that.
+pub fn sasl_initial_response(body: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let mut reader = Reader::new(body);
+    let mechanism = reader.cstr()?;
+    let data = reader.value()?.unwrap_or_default();
+    reader.end()?;
+    Ok((mechanism, data))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -409,6 +409,11 @@ impl Tracker {
         self.queue.len()
     }
 
+    /// Whether the upstream waits for CopyData: then it does not listen to cancels.
+    pub fn is_copying_in(&self) -> bool {
+        self.copying_in
+    }
+
     /// Whether the client has said goodbye (`Terminate`).
     pub fn is_terminated(&self) -> bool {
         self.terminated
