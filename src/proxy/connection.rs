@@ -55,7 +55,10 @@ pub async fn serve<S: Io, D: Dial>(
                 drop(place);
                 cancel(&proxy, &key, peer).await;
             }
-            Ok(Err((refusal, stream))) => refuse(&proxy, &refusal, stream).await,
+            Ok(Err(refused)) => {
+                let stream = refused.stream.map(|stream| *stream);
+                refuse(&proxy, &refused.refusal, stream).await;
+            }
             Err(_) => refuse::<S, D>(&proxy, &Refusal::Timeout, None).await,
         }
     }

@@ -38,23 +38,44 @@ pub(super) struct ClientTls {
     pub(super) description: String,
 }
 
+/// A client that was refused, and the stream to tell it on where there is one.
+pub(super) struct Refused<S> {
+    pub(super) refusal: Refusal,
+    pub(super) stream: Option<Box<Stream<MaybeTls<S>>>>,
+}
+
+impl<S, E: Into<Refusal>> From<E> for Refused<S> {
+    fn from(refusal: E) -> Self {
+        Self {
+            refusal: refusal.into(),
+            stream: None,
+        }
+    }
+}
+
+impl<S> Refused<S> {
+    fn told(refusal: impl Into<Refusal>, stream: Stream<MaybeTls<S>>) -> Self {
+        Self {
+            refusal: refusal.into(),
+            stream: Some(Box::new(stream)),
+        }
+    }
+}
+
 /// Reads up to the message that says what the client wants. `tls`: required if given.
 ///
 /// # Errors
-/// [`Refusal`], and the stream to tell it on where there is one.
+/// [`Refused`]
 pub(super) async fn handshake<S: Io>(
     socket: S,
     tls: Option<&ServerTls>,
-) -> Result<Opening<S>, (Refusal, Option<Stream<MaybeTls<S>>>)> {
+) -> Result<Opening<S>, Refused<S>> {
     let mut stream = Stream::new(MaybeTls::Plain(socket));
-    let first = match stream.peek().await {
-        Ok(first) => first,
-        Err(error) => return Err((error.into(), None)),
-    };
+    let first = stream.peek().await?;
     if first == TLS_HANDSHAKE
         && let Some(tls) = tls
     {
-        let (stream, tls) = accept(stream, tls).await.map_err(|error| (error, None))?;
+        let (stream, tls) = accept(stream, tls).await?;
         let alpn = stream
             .io()
             .tls()
@@ -74,12 +95,12 @@ pub(super) async fn handshake<S: Io>(
 async fn negotiate<S: Io>(
     mut stream: Stream<MaybeTls<S>>,
     tls: Option<&ServerTls>,
-) -> Result<Opening<S>, (Refusal, Option<Stream<MaybeTls<S>>>)> {
+) -> Result<Opening<S>, Refused<S>> {
     let (mut ssl_asked, mut gss_asked) = (false, false);
     loop {
         let packet = match stream.packet().await {
             Ok(packet) => packet,
-            Err(error) => return Err((error.into(), Some(stream))),
+            Err(error) => return Err(Refused::told(error, stream)),
         };
         match packet {
             Packet::Ssl if !ssl_asked => {
@@ -87,15 +108,15 @@ async fn negotiate<S: Io>(
                 if let Some(tls) = tls {
                     return upgrade(stream, tls).await;
                 }
-                answer(&mut stream, b"N").await.map_err(|e| (e, None))?;
+                answer(&mut stream, b"N").await?;
             }
             // Never an error: libpq 18 asks for GSS first and for TLS next.
             Packet::Gss if !gss_asked => {
                 gss_asked = true;
-                answer(&mut stream, b"N").await.map_err(|e| (e, None))?;
+                answer(&mut stream, b"N").await?;
             }
             Packet::Startup(_) if tls.is_some() => {
-                return Err((Refusal::TlsRequired, Some(stream)));
+                return Err(Refused::told(Refusal::TlsRequired, stream));
             }
             packet => return opening(packet, stream, None),
         }
@@ -110,14 +131,14 @@ async fn answer<S: Io>(stream: &mut Stream<MaybeTls<S>>, byte: &[u8]) -> Result<
 async fn upgrade<S: Io>(
     mut stream: Stream<MaybeTls<S>>,
     tls: &ServerTls,
-) -> Result<Opening<S>, (Refusal, Option<Stream<MaybeTls<S>>>)> {
+) -> Result<Opening<S>, Refused<S>> {
     // Whatever came behind the request in the clear would be read as if it had come under TLS
     // (CVE-2021-23214 and its kin).
     if stream.has_unread() {
-        return Err((Refusal::Stuffed, Some(stream)));
+        return Err(Refused::told(Refusal::Stuffed, stream));
     }
-    answer(&mut stream, b"S").await.map_err(|e| (e, None))?;
-    let (stream, tls) = accept(stream, tls).await.map_err(|error| (error, None))?;
+    answer(&mut stream, b"S").await?;
+    let (stream, tls) = accept(stream, tls).await?;
     startup(stream, Some(tls)).await
 }
 
@@ -154,10 +175,10 @@ async fn accept<S: Io>(
 async fn startup<S: Io>(
     mut stream: Stream<MaybeTls<S>>,
     tls: Option<ClientTls>,
-) -> Result<Opening<S>, (Refusal, Option<Stream<MaybeTls<S>>>)> {
+) -> Result<Opening<S>, Refused<S>> {
     match stream.packet().await {
         Ok(packet) => opening(packet, stream, tls),
-        Err(error) => Err((error.into(), Some(stream))),
+        Err(error) => Err(Refused::told(error, stream)),
     }
 }
 
@@ -165,7 +186,7 @@ fn opening<S: Io>(
     packet: Packet,
     stream: Stream<MaybeTls<S>>,
     tls: Option<ClientTls>,
-) -> Result<Opening<S>, (Refusal, Option<Stream<MaybeTls<S>>>)> {
+) -> Result<Opening<S>, Refused<S>> {
     match packet {
         Packet::Startup(startup) => Ok(Opening::Startup(Client {
             stream,
@@ -173,10 +194,12 @@ fn opening<S: Io>(
             tls,
         })),
         Packet::Cancel(key) => Ok(Opening::Cancel(key)),
-        Packet::Unsupported { major, minor } => Err((Refusal::Version(major, minor), Some(stream))),
+        Packet::Unsupported { major, minor } => {
+            Err(Refused::told(Refusal::Version(major, minor), stream))
+        }
         Packet::Ssl | Packet::Gss => {
             let refusal = Refusal::Protocol("encryption was asked for twice");
-            Err((refusal, Some(stream)))
+            Err(Refused::told(refusal, stream))
         }
     }
 }
