@@ -71,3 +71,59 @@ async fn readyz(State(state): State<OpsState>) -> (StatusCode, Json<Ready>) {
     };
     (status, Json(Ready { ready, checks }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::control::testing::{World, principal};
+
+    async fn get(state: &OpsState, path: &str) -> (StatusCode, String, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router(state.clone()).oneshot(request).await.unwrap();
+        let kind = response.headers()[CONTENT_TYPE]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, kind, String::from_utf8(body.into()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn operators_see_metrics_and_which_check_fails() {
+        let world = World::new();
+        let state = OpsState {
+            metrics: Arc::clone(&world.metrics),
+            control: Arc::clone(&world.control),
+            draining: CancellationToken::new(),
+        };
+        let (status, kind, text) = get(&state, "/metrics").await;
+        assert_eq!(
+            (status.as_u16(), kind.as_str()),
+            (200, "text/plain; version=0.0.4; charset=utf-8")
+        );
+        assert!(text.contains("hallpass_sessions_live"));
+        assert_eq!(get(&state, "/healthz").await.2, "ok");
+        assert_eq!(get(&state, "/readyz").await.0, 200);
+
+        let session = world.session().await;
+        world.break_audit(true);
+        let by = principal("dana");
+        world.control.revoke(&by, session.id, "").await.unwrap();
+        world.store.down.store(true, Ordering::SeqCst);
+        state.draining.cancel();
+        let (status, _, text) = get(&state, "/readyz").await;
+        assert_eq!(status, 503);
+        let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for check in ["audit", "store", "draining"] {
+            assert_ne!(answer["checks"][check], "ok", "{text}");
+        }
+        assert_eq!(get(&state, "/healthz").await.0, 200);
+    }
+}

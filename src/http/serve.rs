@@ -34,7 +34,7 @@ const HEAD: Duration = Duration::from_secs(30);
 /// Bytes that are buffered of a request's head.
 const HEAD_BYTES: usize = 64 * 1024;
 /// How long running requests have at a shutdown.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
 /// How long to wait when the process has no more file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -161,4 +161,137 @@ fn for_http(config: &Arc<ServerConfig>) -> Arc<ServerConfig> {
     let mut config = ServerConfig::clone(config);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+    async fn whoever(ConnectInfo(peer): ConnectInfo<SocketAddr>) -> String {
+        format!("hello {}", peer.ip())
+    }
+
+    /// Answers in its own time, and says first that it has begun.
+    async fn slow(request: axum::extract::Request) -> &'static str {
+        let begun = request.headers()["begun"].to_str().unwrap();
+        drop(TcpStream::connect(begun).await.unwrap());
+        tokio::time::sleep(GRACE / 5).await;
+        "done"
+    }
+
+    async fn start(
+        tls: Option<Tls>,
+    ) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let router = Router::new()
+            .route("/", get(whoever))
+            .route("/slow", get(slow))
+            .route("/endless", get(std::future::pending::<()>));
+        let server = tokio::spawn(serve(listener, tls, router, shutdown.clone()));
+        (address, shutdown, server)
+    }
+
+    fn self_signed() -> (Tls, tokio_rustls::TlsConnector) {
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = certified.cert.der().clone();
+        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        server.alpn_protocols = vec![b"postgresql".to_vec()];
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let mut client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        (
+            Arc::new(ArcSwap::from_pointee(server)),
+            Arc::new(client).into(),
+        )
+    }
+
+    async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+        stream.write_all(GET).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn peers_that_say_nothing_keep_nobody_waiting_nor_the_shutdown() {
+        let (tls, connector) = self_signed();
+        let (address, shutdown, server) = start(Some(tls)).await;
+        let mut silent = Vec::new();
+        for _ in 0..50 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = connector.connect(name, stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+        let answer = ask(stream).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello 127.0.0.1"),
+            "{answer}"
+        );
+        let started = Instant::now();
+        shutdown.cancel();
+        server.await.unwrap();
+        assert!(started.elapsed() < GRACE);
+    }
+
+    #[tokio::test]
+    async fn without_tls_garbage_gets_an_answer() {
+        let (address, shutdown, server) = start(None).await;
+        let mut garbage = TcpStream::connect(address).await.unwrap();
+        let hello = b"\x16\x03\x01 not HTTP\r\n\r\n";
+        garbage.write_all(hello).await.unwrap();
+        let mut answer = String::new();
+        garbage.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        let whole = ask(TcpStream::connect(address).await.unwrap()).await;
+        assert!(whole.ends_with("hello 127.0.0.1"));
+        shutdown.cancel();
+        server.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn at_a_shutdown_what_runs_is_answered_and_what_never_ends_is_cut() {
+        let (address, shutdown, server) = start(None).await;
+        let begun = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "GET /slow HTTP/1.1\r\nHost: x\r\nBegun: {}\r\n\r\n",
+            begun.local_addr().unwrap()
+        );
+        slow.write_all(head.as_bytes()).await.unwrap();
+        let mut endless = TcpStream::connect(address).await.unwrap();
+        let head = b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n";
+        endless.write_all(head).await.unwrap();
+        begun.accept().await.unwrap();
+        shutdown.cancel();
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("done"), "{answer}");
+        let bounded = tokio::time::timeout(GRACE * 4, server).await;
+        bounded.unwrap().unwrap();
+    }
 }
