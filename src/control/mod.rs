@@ -16,6 +16,8 @@ mod submit;
 mod withdraw;
 
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

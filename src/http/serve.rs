@@ -167,6 +167,7 @@ fn for_http(config: &Arc<ServerConfig>) -> Arc<ServerConfig> {
 mod tests {
     use std::time::Instant;
 
+    use axum::http::HeaderMap;
     use axum::routing::get;
     use rustls::pki_types::{PrivateKeyDer, ServerName};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -179,12 +180,22 @@ mod tests {
         format!("hello {}", peer.ip())
     }
 
-    /// Answers in its own time, and says first that it has begun.
-    async fn slow(request: axum::extract::Request) -> &'static str {
-        let begun = request.headers()["begun"].to_str().unwrap();
-        drop(TcpStream::connect(begun).await.unwrap());
+    /// Answers in its own time.
+    async fn slow(head: HeaderMap) -> &'static str {
+        begun(&head).await;
         tokio::time::sleep(GRACE / 5).await;
         "done"
+    }
+
+    async fn endless(head: HeaderMap) {
+        begun(&head).await;
+        std::future::pending().await
+    }
+
+    /// Tells the test that the handler runs.
+    async fn begun(head: &HeaderMap) {
+        let listener = head["begun"].to_str().unwrap();
+        drop(TcpStream::connect(listener).await.unwrap());
     }
 
     async fn start(
@@ -196,7 +207,7 @@ mod tests {
         let router = Router::new()
             .route("/", get(whoever))
             .route("/slow", get(slow))
-            .route("/endless", get(std::future::pending::<()>));
+            .route("/endless", get(endless));
         let server = tokio::spawn(serve(listener, tls, router, shutdown.clone()));
         (address, shutdown, server)
     }
@@ -277,19 +288,18 @@ mod tests {
     async fn at_a_shutdown_what_runs_is_answered_and_what_never_ends_is_cut() {
         let (address, shutdown, server) = start(None).await;
         let begun = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut slow = TcpStream::connect(address).await.unwrap();
-        let head = format!(
-            "GET /slow HTTP/1.1\r\nHost: x\r\nBegun: {}\r\n\r\n",
-            begun.local_addr().unwrap()
-        );
-        slow.write_all(head.as_bytes()).await.unwrap();
-        let mut endless = TcpStream::connect(address).await.unwrap();
-        let head = b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n";
-        endless.write_all(head).await.unwrap();
-        begun.accept().await.unwrap();
+        let ear = begun.local_addr().unwrap();
+        let mut sockets = Vec::new();
+        for path in ["slow", "endless"] {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            let head = format!("GET /{path} HTTP/1.1\r\nHost: x\r\nBegun: {ear}\r\n\r\n");
+            socket.write_all(head.as_bytes()).await.unwrap();
+            begun.accept().await.unwrap();
+            sockets.push(socket);
+        }
         shutdown.cancel();
         let mut answer = String::new();
-        slow.read_to_string(&mut answer).await.unwrap();
+        sockets[0].read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("done"), "{answer}");
         let bounded = tokio::time::timeout(GRACE * 4, server).await;
         bounded.unwrap().unwrap();
