@@ -51,3 +51,30 @@ impl Gate {
             .retain(|_, session| session.expires_at > now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_that_comes_before_its_opening_wins() {
+        let world = World::new();
+        let session = world.session().await;
+        let gate = Gate::new(Arc::clone(&world.admission));
+        gate.end(&session, Ending::Expired);
+        gate.open(&session);
+        assert_eq!(world.admission.live_sessions(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_open_is_not_opened_anew() {
+        let world = World::new();
+        let session = world.session().await;
+        let permit = world.connect(&session);
+        world.control.gate.open(&session);
+        let ended = permit.ended();
+        let none = tokio::time::timeout(std::time::Duration::from_millis(20), ended).await;
+        assert!(none.is_err(), "its connections go on");
+    }
+}

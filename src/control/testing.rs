@@ -12,9 +12,10 @@ use tempfile::TempDir;
 
 use super::{Control, Parts, Rules};
 use crate::access::{
-    AccessRequest, Databases, Principal, RequestId, Session, SessionId, Target, TargetName,
+    AccessRequest, ConnectionId, Databases, Principal, RequestId, Session, SessionId, Target,
+    TargetName,
 };
-use crate::admission::Admission;
+use crate::admission::{Admission, Admittee, ConnectionInfo, Permit};
 use crate::audit::{Event, Recorder, Settings, reader};
 use crate::clock::Clock;
 use crate::policy::{Grants, Lists};
@@ -129,6 +130,26 @@ impl World {
                 .into()
         };
         self.audit().into_iter().map(name).collect()
+    }
+
+    /// A connection under `session`.
+    pub(crate) fn connect(&self, session: &Session) -> Permit {
+        let connection = ConnectionInfo {
+            id: ConnectionId::from_random(1),
+            session: session.id,
+            principal: session.principal.clone(),
+            target: session.target.clone(),
+            database: "orders".into(),
+            peer: ([192, 0, 2, 1], 50_000).into(),
+            application_name: "psql".into(),
+            opened_at: self.clock.now(),
+        };
+        let admittee = Admittee {
+            connection,
+            replication: false,
+        };
+        let target = target(session.target.as_str());
+        self.admission.admit(admittee, &target).unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {

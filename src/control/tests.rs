@@ -424,6 +424,60 @@ async fn a_revocation_at_once_is_not_kept_by_a_failing_audit() {
 }
 
 #[tokio::test]
+async fn an_end_that_was_stored_by_a_task_that_died_is_carried_out_whatever_the_audit_does() {
+    let world = World::new();
+    let old = world.session().await;
+    let now = world.clock.now();
+    let by = principal("dana").name;
+    let new = old.clone().revoke(by, "now", now).unwrap();
+    let act = super::act(now, super::expire::ended(&new));
+    let stored = world.store.transition_session(&old, &new, &act).await;
+    stored.unwrap();
+    assert_eq!(world.admission.live_sessions(), 1);
+    world.break_audit(true);
+    world.control.patrol().await.unwrap_err();
+    assert_eq!(world.admission.live_sessions(), 0);
+}
+
+#[tokio::test]
+async fn whoever_has_the_secret_finds_the_session_open() {
+    let world = World::new();
+    let request = world.submit("maya").await;
+    world.break_audit(true);
+    let dana = principal("dana");
+    let unrecorded = world.control.approve(&dana, request, None).await;
+    unrecorded.unwrap_err();
+    let maya = principal("maya");
+    let sessions = world.control.sessions(&maya, true).await.unwrap();
+    let id = sessions[0].session.id;
+    let early = world.control.read_secret(&maya, id).await;
+    assert!(matches!(early, Err(Error::AuditUnavailable)));
+    world.break_audit(false);
+    world.control.read_secret(&maya, id).await.unwrap();
+    assert_eq!(world.admission.live_sessions(), 1);
+}
+
+#[tokio::test]
+async fn open_connections_are_shown_to_those_who_see_the_session() {
+    let world = World::new();
+    let session = world.session().await;
+    let permit = world.connect(&session);
+    for (who, seen) in [("maya", 1), ("dana", 1), ("noor", 0), ("omar", 0)] {
+        let who = principal(who);
+        assert_eq!(world.control.connections(&who).len(), seen);
+    }
+    let maya = principal("maya");
+    let shown = world.control.sessions(&maya, true).await.unwrap();
+    assert_eq!(shown[0].connections, 1);
+    let revoked = world.control.revoke(&maya, session.id, "done").await;
+    assert_eq!(revoked.unwrap().connections, 1);
+    let ending = permit.ended().await;
+    let by = maya.name.clone();
+    let reason = "done".to_owned();
+    assert_eq!(ending, crate::access::Ending::Revoked { by, reason });
+}
+
+#[tokio::test]
 async fn the_rules_of_the_day_of_approval_count() {
     let world = World::new();
     let request = world.submit_for("maya", "orders-ro", 4 * HOUR).await;
