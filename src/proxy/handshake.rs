@@ -81,10 +81,7 @@ pub(super) async fn handshake<S: Io>(
             .tls()
             .and_then(|tls| tls.get_ref().1.alpn_protocol());
         if !Identity::is_postgresql(alpn) {
-            return Err((
-                Refusal::Protocol("direct TLS without ALPN postgresql"),
-                None,
-            ));
+            return Err(Refusal::Protocol("direct TLS without ALPN postgresql").into());
         }
         return startup(stream, Some(tls)).await;
     }
