@@ -7,6 +7,7 @@ pub mod admission;
 pub mod audit;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod http;
 pub mod policy;
 pub mod secret;

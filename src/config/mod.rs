@@ -1,0 +1,295 @@
+//! The configuration: one TOML file, read once, checked as a whole.
+//!
+//! The file becomes raw types that know where each value stands, and these become the plain types
+//! here; whoever holds a [`Config`] holds one that makes sense. Each field's comment is the manual.
+
+mod check;
+mod document;
+mod error;
+mod principals;
+mod raw;
+mod server;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::access::{Principal, Target};
+use crate::secret::Secret;
+use check::{Check, why};
+pub use error::{ConfigErrors, Finding};
+
+/// All that an operator decides.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `data_dir`: where hallpass keeps what it makes: store, server key, self-signed certificate,
+    /// audit. Relative to the configuration file's folder; default `/var/lib/hallpass`.
+    pub data_dir: PathBuf,
+    /// `server_key_file`: the server's own key, 32 random bytes as hexadecimal, made at the first
+    /// start. Relative to `data_dir`; default `server.key.bin`.
+    pub server_key_file: PathBuf,
+    /// `[proxy]`: the side that PostgreSQL clients dial.
+    pub proxy: Proxy,
+    /// `[tls]`: the certificate that clients are shown, by proxy and API alike; `None`: a
+    /// self-signed one, made in `data_dir` at the first start.
+    pub tls: Option<TlsFiles>,
+    /// `[api]`: the REST API.
+    pub api: Api,
+    /// `[ops]`: metrics and health.
+    pub ops: Ops,
+    /// `[store]`: durable state.
+    pub store: Store,
+    /// `[audit]`: the record of what was done.
+    pub audit: Audit,
+    /// `[access]`: rules for all requests.
+    pub access: Access,
+    /// `[log]`: hallpass's own log, on standard error.
+    pub log: Log,
+    /// `[principals.NAME]`: who there is.
+    pub principals: Vec<PrincipalConfig>,
+    /// `[targets.NAME]`: what can be asked for.
+    pub targets: Vec<TargetConfig>,
+    /// What is allowed but doubtful.
+    pub warnings: Vec<Finding>,
+}
+
+/// Whether a listener speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerTls {
+    /// `"required"`: nothing else is served.
+    Required,
+    /// `"off"`: nobody is offered TLS.
+    Off,
+}
+
+/// `[proxy]`: the side that PostgreSQL clients dial.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// `listen`: IP addresses and ports; port 0 lets the system choose. Default `127.0.0.1:6432`.
+    pub listen: Vec<SocketAddr>,
+    /// `public_host`: the host that clients are told to dial. Default `localhost`.
+    pub public_host: String,
+    /// `public_port`: the port that clients are told to dial; `None`: that of the first listener.
+    pub public_port: Option<u16>,
+    /// `tls`: `required` (default) or `off`.
+    pub tls: ListenerTls,
+    /// `sni_suffix`: with `db.example.com`, the TLS server name `orders-ro.db.example.com` names
+    /// the target `orders-ro`. Lower case. Default: server names mean nothing.
+    pub sni_suffix: Option<String>,
+    /// `handshake_timeout`: how long a client may take up to its first ReadyForQuery. Default 10s.
+    pub handshake_timeout: Duration,
+    /// `unauthenticated_per_address`: how many sockets of one address may be open before they have
+    /// authenticated. Default 64.
+    pub unauthenticated_per_address: u32,
+    /// `connect_timeout`: how long an upstream may take to be ready. Default 10s.
+    pub connect_timeout: Duration,
+    /// `drain_grace`: how long open connections may go on after SIGTERM. Default 30s.
+    pub drain_grace: Duration,
+    /// `notices`: how long before a session's end its clients are told, longest first.
+    /// Default 5m and 1m.
+    pub notices: Vec<Duration>,
+}
+
+/// `[tls]`: files in PEM. Relative to the configuration file's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `certificate`: the chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// `key`: its private key.
+    pub key: PathBuf,
+}
+
+/// `[api]`: the REST API.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// `listen`: the address. Default `127.0.0.1:8432`.
+    pub listen: SocketAddr,
+    /// `tls`: `required` or `off`. Default: `off` on a loopback address, `required` elsewhere.
+    pub tls: ListenerTls,
+}
+
+/// `[ops]`: `/metrics`, `/healthz` and `/readyz`, for anybody who can reach them.
+#[derive(Debug, Clone)]
+pub struct Ops {
+    /// `listen`: the address. Default `127.0.0.1:9432`.
+    pub listen: SocketAddr,
+}
+
+/// `[store]`: durable state.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// `path`: the SQLite file. Relative to `data_dir`; default `hallpass.db`.
+    pub path: PathBuf,
+}
+
+/// `[audit]`: the record of what was done.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// `folder`: the folder of segments. Relative to `data_dir`; default `audit`.
+    pub folder: PathBuf,
+    /// `segment_size`: bytes after which a segment is closed and the next begins. Default 64MiB.
+    pub segment_bytes: u64,
+    /// `timeout`: how long a record may take; then its statement is refused. Default 5s.
+    pub timeout: Duration,
+}
+
+/// `[access]`: rules for all requests.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// `request_lapse`: how long a request waits for a decision. Default 1h.
+    pub request_lapse: Duration,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `"human"`: for people.
+    Human,
+    /// `"json"`: one JSON object a line.
+    Json,
+}
+
+/// `[log]`: hallpass's own log, on standard error.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// `format`: `human` (default) or `json`.
+    pub format: LogFormat,
+    /// `filter`: what is logged, like `info` (default) or `hallpass=debug,info`.
+    pub filter: String,
+}
+
+/// `[principals.NAME]`: an authenticated person or service.
+#[derive(Debug, Clone)]
+pub struct PrincipalConfig {
+    /// The name, and `groups`: the groups that it belongs to (default: none).
+    pub principal: Principal,
+    /// `token_sha256`: the SHA-256 of its API token, as `hallpass token` prints it. Required.
+    pub token_sha256: [u8; 32],
+}
+
+/// `[targets.NAME]`: what can be asked for.
+///
+/// In [`TargetConfig::target`]: `description` (default: empty), `databases` (required: names, or
+/// `["*"]` for all), `default_database` (default: the first; required with `*`), `max_duration`
+/// of a session (default 8h), `max_connections` per session (default 100), `idle_timeout`
+/// (default: none), `replication` (default false).
+#[derive(Debug, Clone)]
+pub struct TargetConfig {
+    /// The name, the databases and the limits.
+    pub target: Target,
+    /// How it is reached.
+    pub upstream: Upstream,
+    /// `requesters`: principals and `@groups` that may ask for it. Required.
+    pub requesters: Vec<String>,
+    /// `approvers`: principals and `@groups` that may decide. Required.
+    pub approvers: Vec<String>,
+}
+
+/// How a target's server is reached.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// `host`: a DNS name or an IP address. Required.
+    pub host: String,
+    /// `port`. Default 5432.
+    pub port: u16,
+    /// `user`: the role there. Required.
+    pub role: String,
+    /// `password`: `{ file = ".." }`, a line end at its end not being part of it, or
+    /// `{ env = ".." }`. Default: none, for servers that ask for a certificate or for nothing.
+    pub password: Option<Secret>,
+    /// `tls`: `verify-full` (default), `verify-ca`, `require` or `off`.
+    pub tls: UpstreamTls,
+    /// `ca`: certificates to trust, in PEM; `None`: the system's.
+    pub ca: Option<PathBuf>,
+    /// `client_certificate` and `client_key`, in PEM: shown to the server.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// How far the upstream's TLS is trusted, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamTls {
+    /// `"off"`: no TLS.
+    Off,
+    /// `"require"`: TLS with whoever answers.
+    Require,
+    /// `"verify-ca"`: the certificate must come from a trusted authority.
+    VerifyCa,
+    /// `"verify-full"`: and it must be the host's own.
+    VerifyFull,
+}
+
+impl Config {
+    /// Reads the configuration at `path`, the files and the environment variables that it names.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with everything that is wrong.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where configuration is read"
+    )]
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        Self::load_with(path, &|name| std::env::var(name).ok())
+    }
+
+    /// [`Config::load`] with an environment of the caller's.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with everything that is wrong.
+    pub fn load_with(
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            ConfigErrors(vec![Finding {
+                file: path.to_owned(),
+                line: None,
+                key: String::new(),
+                message: why(&error),
+            }])
+        })?;
+        let mut check = Check::new(path, &text, environment);
+        let config = validate(&text, &mut check);
+        let (errors, warnings) = check.finish();
+        match config {
+            Some(config) if errors.is_empty() => Ok(Self { warnings, ..config }),
+            _ => Err(ConfigErrors(errors)),
+        }
+    }
+}
+
+/// The configuration in `text`; whether it is one, `check` knows.
+fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
+    let (raw, misfits) = document::read(text);
+    let not_toml = misfits.iter().any(|misfit| misfit.key.is_empty());
+    misfits.into_iter().for_each(|misfit| check.misfit(misfit));
+    if not_toml {
+        return None;
+    }
+    let data_dir = server::data_dir(check, &raw);
+    let principals = principals::principals(check, &raw.principals);
+    let targets = targets::targets(check, &raw.targets, &raw.principals);
+    let proxy = server::proxy(check, &raw.proxy);
+    let api = server::api(check, &raw.api);
+    let ops = server::ops(check, &raw.ops);
+    server::distinct(check, &raw, (&proxy, &api, &ops));
+    Some(Config {
+        server_key_file: server::server_key_file(check, &raw, &data_dir),
+        tls: server::tls(check, &raw.tls),
+        store: server::store(check, &raw.store, &data_dir),
+        audit: server::audit(check, &raw.audit, &data_dir),
+        access: server::access(check, &raw.access),
+        log: server::log(check, &raw.log),
+        data_dir,
+        proxy,
+        api,
+        ops,
+        principals,
+        targets,
+        warnings: Vec::new(),
+    })
+}

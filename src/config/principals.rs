@@ -1,0 +1,68 @@
+//! `[principals.NAME]`.
+
+use std::collections::HashMap;
+
+use super::PrincipalConfig;
+use super::check::{Check, Section};
+use super::raw::{Named, RawPrincipal};
+use super::values::{self, Parsed};
+use crate::access::{Principal, PrincipalName};
+
+pub(super) fn principals(check: &mut Check<'_>, raw: &Named<RawPrincipal>) -> Vec<PrincipalConfig> {
+    let mut holders: HashMap<[u8; 32], String> = HashMap::new();
+    let mut principals = Vec::new();
+    for (name, raw) in raw {
+        let name_span = name.span();
+        let mut section = Section::new(check, format!("principals.{name}"), name_span);
+        let principal = principal(&mut section, name.get_ref(), raw);
+        let token = &raw.token_sha256;
+        let like = "\"<64 hexadecimal digits>\", which `hallpass token` prints";
+        let hash = section.required("token_sha256", token, like, values::sha256);
+        let Some(hash) = hash else { continue };
+        let at = section.at("token_sha256", token);
+        if let Some(other) = holders.insert(hash, name.to_string()) {
+            let message =
+                format!("is the token of {other} as well: everybody has a token of their own");
+            check.error(&at, message);
+        }
+        if hash.iter().all(|byte| *byte == hash[0]) {
+            let message = "is a placeholder: nobody can log in; `hallpass token` makes a token";
+            check.warn(&at, message);
+        }
+        principals.extend(principal.map(|principal| PrincipalConfig {
+            principal,
+            token_sha256: hash,
+        }));
+    }
+    principals
+}
+
+fn principal(section: &mut Section<'_, '_>, name: &str, raw: &RawPrincipal) -> Option<Principal> {
+    let groups = section.list("groups", &raw.groups, group);
+    let groups = groups.unwrap_or_default();
+    match name.parse::<PrincipalName>() {
+        Ok(name) => Some(Principal {
+            name,
+            groups: groups.into_iter().map(|(_, group)| group).collect(),
+        }),
+        Err(error) => {
+            let at = section.own();
+            section.check.error(
+                &at,
+                format!("bad name: {error}: letters, digits and . _ - + @"),
+            );
+            None
+        }
+    }
+}
+
+fn group(text: &str) -> Parsed<String> {
+    if let Some(bare) = text.strip_prefix('@') {
+        return Err(format!(
+            "`{text}`: write {bare}; the @ is only for requesters and approvers"
+        ));
+    }
+    text.parse::<PrincipalName>()
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("`{text}` is not a group's name: {error}"))
+}

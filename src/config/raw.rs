@@ -1,0 +1,165 @@
+//! The file as it is written: every key optional, every value with its place, nothing checked yet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use toml::Spanned;
+
+/// A key that may be left out.
+pub(super) type Field<T> = Option<Spanned<T>>;
+/// A list whose items know their places.
+pub(super) type List = Vec<Spanned<String>>;
+/// Tables by name, in the names' order.
+pub(super) type Named<T> = BTreeMap<Spanned<String>, Table<T>>;
+
+/// A table, and nothing but: serde alone would also take a list for a struct, item by field.
+#[derive(Debug, Default)]
+pub(super) struct Table<T>(T);
+
+impl<T> Deref for Table<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TableVisitor(PhantomData))
+    }
+}
+
+struct TableVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
+    type Value = Table<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Table<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Table)
+    }
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) data_dir: Field<String>,
+    pub(super) server_key_file: Field<String>,
+    pub(super) proxy: Table<RawProxy>,
+    pub(super) tls: Field<Table<RawTls>>,
+    pub(super) api: Table<RawApi>,
+    pub(super) ops: Table<RawOps>,
+    pub(super) store: Table<RawStore>,
+    pub(super) audit: Table<RawAudit>,
+    pub(super) access: Table<RawAccess>,
+    pub(super) log: Table<RawLog>,
+    pub(super) principals: Named<RawPrincipal>,
+    pub(super) targets: Named<RawTarget>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawProxy {
+    pub(super) listen: Field<List>,
+    pub(super) public_host: Field<String>,
+    pub(super) public_port: Field<i64>,
+    pub(super) tls: Field<String>,
+    pub(super) sni_suffix: Field<String>,
+    pub(super) handshake_timeout: Field<String>,
+    pub(super) unauthenticated_per_address: Field<i64>,
+    pub(super) connect_timeout: Field<String>,
+    pub(super) drain_grace: Field<String>,
+    pub(super) notices: Field<List>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) certificate: Field<String>,
+    pub(super) key: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawApi {
+    pub(super) listen: Field<String>,
+    pub(super) tls: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawOps {
+    pub(super) listen: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawStore {
+    pub(super) path: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAudit {
+    pub(super) folder: Field<String>,
+    pub(super) segment_size: Field<String>,
+    pub(super) timeout: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAccess {
+    pub(super) request_lapse: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLog {
+    pub(super) format: Field<String>,
+    pub(super) filter: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawPrincipal {
+    pub(super) groups: Field<List>,
+    pub(super) token_sha256: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTarget {
+    pub(super) description: Field<String>,
+    pub(super) host: Field<String>,
+    pub(super) port: Field<i64>,
+    pub(super) user: Field<String>,
+    pub(super) password: Field<Table<RawSecret>>,
+    pub(super) tls: Field<String>,
+    pub(super) ca: Field<String>,
+    pub(super) client_certificate: Field<String>,
+    pub(super) client_key: Field<String>,
+    pub(super) databases: Field<List>,
+    pub(super) default_database: Field<String>,
+    pub(super) max_duration: Field<String>,
+    pub(super) max_connections: Field<i64>,
+    pub(super) idle_timeout: Field<String>,
+    pub(super) replication: Field<bool>,
+    pub(super) requesters: Field<List>,
+    pub(super) approvers: Field<List>,
+}
+
+/// Where a secret is; never the secret itself.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawSecret {
+    pub(super) file: Field<String>,
+    pub(super) env: Field<String>,
+}

@@ -1,0 +1,341 @@
+//! Whole files: what is refused, and with which words.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::access::Databases;
+
+const PRINCIPALS: &str = "
+[principals.maya]
+groups = [\"engineers\"]
+token_sha256 = \"01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+[principals.dana]
+groups = [\"leads\"]
+token_sha256 = \"02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+";
+
+const TARGET: &str = "
+[targets.orders-ro]
+host = \"127.0.0.1\"
+user = \"orders_ro\"
+databases = [\"orders\"]
+requesters = [\"@engineers\"]
+approvers = [\"@leads\", \"dana\"]
+";
+
+fn environment(name: &str) -> Option<String> {
+    name.ends_with("_PASSWORD").then(|| "hunter2".to_owned())
+}
+
+fn load_in(folder: &Path, text: &str) -> Result<Config, ConfigErrors> {
+    let path = folder.join("hallpass.toml");
+    fs::write(&path, text).unwrap();
+    Config::load_with(&path, &environment)
+}
+
+fn load(text: &str) -> Result<Config, ConfigErrors> {
+    load_in(tempfile::tempdir().unwrap().path(), text)
+}
+
+/// The errors of `text`, each as `line: key: message`.
+fn errors(text: &str) -> Vec<String> {
+    let findings = load(text).unwrap_err().0;
+    let line = |f: &Finding| format!("{}: {}: {}", f.line.unwrap_or(0), f.key, f.message);
+    findings.iter().map(line).collect()
+}
+
+/// The one error of a good file with `line` added to its target.
+fn error_of_target(line: &str) -> String {
+    let errors = errors(&format!("{PRINCIPALS}{TARGET}{line}\n"));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors[0].clone()
+}
+
+fn example() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/hallpass.toml");
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_example_is_right() {
+    let config = load(&example()).unwrap();
+    assert_eq!(config.targets.len(), 2);
+    let doubts: Vec<&str> = config.warnings.iter().map(|w| w.key.as_str()).collect();
+    let placeholders = [
+        "principals.maya.token_sha256",
+        "principals.dana.token_sha256",
+    ];
+    assert_eq!(doubts, placeholders);
+}
+
+#[test]
+fn the_example_names_every_key() {
+    for section in [
+        "",
+        "[proxy]",
+        "[tls]",
+        "[api]",
+        "[ops]",
+        "[store]",
+        "[audit]",
+        "[access]",
+        "[log]",
+        "[principals.a]",
+        "[targets.a]",
+        "[targets.a.password]",
+    ] {
+        let found = document::read(&format!("{section}\nzzzzzzzzz = 1\n")).1;
+        let known = found[0]
+            .message
+            .split("there are ")
+            .nth(1)
+            .unwrap_or("listen");
+        for key in known.split(", ") {
+            let named = [format!("{key} = "), format!("[{key}"), format!("# {key}:")];
+            let example = example();
+            assert!(named.iter().any(|n| example.contains(n)), "{section} {key}");
+        }
+    }
+}
+
+#[test]
+fn every_default_that_the_example_shows_is_the_default() {
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with([' ', '-']) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let shown: String = example().lines().map(uncommented).collect();
+    assert!(shown.contains("\nconnect_timeout = "), "{shown}");
+    let folder = tempfile::tempdir().unwrap();
+    let shown = load_in(folder.path(), &shown).unwrap();
+    let mut plain = load_in(folder.path(), &example()).unwrap();
+    // The same port, said aloud.
+    plain.proxy.public_port = Some(plain.proxy.listen[0].port());
+    let settings = |mut config: Config| {
+        config.warnings.clear();
+        format!("{config:#?}")
+    };
+    assert_eq!(settings(shown), settings(plain));
+}
+
+#[test]
+fn a_small_file_is_enough_and_the_rest_is_default() {
+    let config = load(&format!("{PRINCIPALS}{TARGET}")).unwrap();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert_eq!(config.audit.folder, Path::new("/var/lib/hallpass/audit"));
+    assert_eq!(config.api.tls, ListenerTls::Off);
+    assert_eq!(config.proxy.tls, ListenerTls::Required);
+    let target = &config.targets[0];
+    assert_eq!(
+        target.target.databases,
+        Databases::Only(vec!["orders".into()])
+    );
+    assert_eq!(target.target.default_database, "orders");
+    assert_eq!(target.target.max_duration, Duration::from_secs(8 * 3600));
+    assert_eq!(target.upstream.tls, UpstreamTls::VerifyFull);
+    assert_eq!(target.requesters, ["@engineers"]);
+}
+
+#[test]
+fn one_run_reports_every_mistake_in_the_file_s_order() {
+    let text = format!(
+        "[proxy]\nlisen = [\"127.0.0.1:1\"]\nlisten = []\nhandshake_timeout = \"10\"\n[api]\nlisten = \"localhost:8432\"\n{PRINCIPALS}{TARGET}port = 70000\n"
+    );
+    assert_eq!(
+        errors(&text),
+        [
+            "2: proxy.lisen: unknown key `lisen` in [proxy]; did you mean `listen`?",
+            "3: proxy.listen: is empty: write at least one address, like [\"127.0.0.1:6432\"]",
+            "4: proxy.handshake_timeout: duration `10` has no unit: write 10s",
+            "6: api.listen: `localhost:8432` is not an IP address and port: write 127.0.0.1:8432, 0.0.0.0:8432 or [::1]:8432",
+            "21: targets.orders-ro.port: 70000 is not a port: 1 to 65535",
+        ]
+    );
+}
+
+#[test]
+fn an_error_names_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = load_in(folder.path(), "\n[log]\nformat = \"jason\"\n").unwrap_err();
+    let path = folder.path().join("hallpass.toml");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{}:3: log.format: `jason` is unknown; did you mean `json`?",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn what_is_not_toml_is_refused_with_its_line() {
+    let errors = errors("[proxy]\nlisten = [\"127.0.0.1:6432\"\n[api]\n");
+    assert!(errors[0].contains("not TOML"), "{errors:?}");
+    let missing = Config::load(Path::new("/nowhere/hallpass.toml")).unwrap_err();
+    assert_eq!(missing.to_string(), "/nowhere/hallpass.toml: no such file");
+}
+
+#[test]
+fn a_target_says_what_it_lacks_at_its_own_line() {
+    let errors = errors("[log]\n\n[targets.a]\n");
+    let keys: Vec<&str> = errors
+        .iter()
+        .map(|e| e.split(": is").next().unwrap())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "3: targets.a.databases",
+            "3: targets.a.host",
+            "3: targets.a.user",
+            "3: targets.a.requesters",
+            "3: targets.a.approvers"
+        ]
+    );
+}
+
+#[test]
+fn bad_names_are_refused() {
+    let errors = errors(
+        "[principals.\"a b\"]\ntoken_sha256 = \"x\"\n[targets.Orders]\nhost = \"h\"\nuser = \"u\"\ndatabases = [\"d\"]\nrequesters = []\napprovers = []\n",
+    );
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    assert!(errors[0].starts_with("1: principals.a b: bad name"));
+    assert!(errors[1].starts_with("2: principals.a b.token_sha256: is not 64"));
+    assert!(errors[2].starts_with("3: targets.Orders: bad name"));
+}
+
+#[test]
+fn two_principals_never_share_a_token() {
+    let text = PRINCIPALS.replace("02aa", "01aa");
+    assert_eq!(
+        errors(&text),
+        [
+            "4: principals.maya.token_sha256: is the token of dana as well: everybody has a token of their own"
+        ]
+    );
+}
+
+#[test]
+fn whoever_is_named_in_a_list_must_be_there() {
+    let text = format!("{PRINCIPALS}{TARGET}")
+        .replace("[\"@engineers\"]", "[\"@enginers\", \"leads\"]")
+        .replace("\"dana\"]\n", "\"dan\"]\n");
+    assert_eq!(
+        errors(&text),
+        [
+            "13: targets.orders-ro.requesters: nobody is in the group `@enginers`; did you mean `@engineers`?",
+            "13: targets.orders-ro.requesters: `leads` is a group: write @leads",
+            "14: targets.orders-ro.approvers: unknown principal `dan`; did you mean `dana`?",
+        ]
+    );
+}
+
+#[test]
+fn databases_and_their_default_must_fit() {
+    let all = TARGET.replace("[\"orders\"]", "[\"*\"]");
+    let missing = errors(&format!("{PRINCIPALS}{all}"));
+    assert!(
+        missing[0].contains("default_database: is missing"),
+        "{missing:?}"
+    );
+    assert!(load(&format!("{PRINCIPALS}{all}default_database = \"x\"\n")).is_ok());
+    let error = error_of_target("default_database = \"order\"");
+    assert!(error.ends_with("`order` is not among databases; did you mean `orders`?"));
+}
+
+#[test]
+fn half_of_a_pair_is_refused() {
+    assert!(errors("[tls]\nkey = \"k\"\n")[0].contains("tls.certificate: is missing"));
+    let error = error_of_target("client_key = \"k\"");
+    assert!(error.contains("client_certificate: is missing"), "{error}");
+}
+
+#[test]
+fn tls_settings_that_would_be_ignored_are_refused() {
+    let error = error_of_target("tls = \"require\"\nca = \"hallpass.toml\"");
+    assert!(
+        error.contains("targets.orders-ro.ca: would not be looked at"),
+        "{error}"
+    );
+    let errors = errors("[proxy]\ntls = \"off\"\nsni_suffix = \"db.example.com\"\n");
+    assert!(errors[0].contains("sni_suffix: needs TLS"), "{errors:?}");
+}
+
+#[test]
+fn a_secret_comes_from_a_file_or_the_environment_and_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pw");
+    fs::write(&file, "hunter2\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    for source in ["file = \"pw\"", "env = \"ORDERS_PASSWORD\""] {
+        let text = format!("{PRINCIPALS}{TARGET}password = {{ {source} }}\n");
+        let config = load_in(folder.path(), &text).unwrap();
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        let password = config.targets[0].upstream.password.as_ref().unwrap();
+        assert_eq!(password.expose(), "hunter2");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_is_an_error() {
+    let error = error_of_target("password = { file = \"/x/y\" }");
+    assert_eq!(
+        error,
+        "15: targets.orders-ro.password.file: /x/y: no such file"
+    );
+    let error = error_of_target("password = { env = \"NOWHERE\" }");
+    assert!(error.ends_with("password.env: the environment variable NOWHERE is not set"));
+    let error = error_of_target("password = { }");
+    assert!(error.contains("one of the two"), "{error}");
+    let error = error_of_target("password = { file = \"/\" }");
+    assert!(error.ends_with("/: is a folder, not a file"), "{error}");
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pw");
+    fs::write(&file, "hunter2").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let text = format!("{PRINCIPALS}{TARGET}password = {{ file = \"pw\" }}\n");
+    let warnings = load_in(folder.path(), &text).unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].message.contains("chmod 600"), "{warnings:?}");
+}
+
+#[test]
+fn the_only_approver_of_their_own_requests_is_a_warning() {
+    let text = format!("{PRINCIPALS}{TARGET}").replace("[\"@engineers\"]", "[\"@leads\"]");
+    let warnings = load(&text).unwrap().warnings;
+    assert!(
+        warnings[0].message.contains("nobody but dana"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn paths_are_relative_to_the_file_or_to_the_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("c.pem"), "").unwrap();
+    let text = "data_dir = \"data\"\n[tls]\ncertificate = \"c.pem\"\nkey = \"c.pem\"\n[store]\npath = \"/s/db\"\n";
+    let config = load_in(folder.path(), text).unwrap();
+    assert_eq!(config.data_dir, folder.path().join("data"));
+    assert_eq!(config.audit.folder, folder.path().join("data/audit"));
+    assert_eq!(config.store.path, Path::new("/s/db"));
+    assert_eq!(config.tls.unwrap().key, folder.path().join("c.pem"));
+}
+
+#[test]
+fn one_address_serves_one_purpose() {
+    let errors =
+        errors("[proxy]\nlisten = [\"127.0.0.1:9432\", \"127.0.0.1:0\", \"127.0.0.1:0\"]\n");
+    assert!(
+        errors[0].contains("ops.listen: 127.0.0.1:9432 is taken by proxy.listen"),
+        "{errors:?}"
+    );
+}
