@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use hallpass::cli::{self, Cli, Command};
+use hallpass::cli::{self, Cli, ServeArgs};
 use tokio::runtime::Builder;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -11,14 +11,19 @@ fn main() -> anyhow::Result<ExitCode> {
         .install_default()
         .expect("nobody has installed another provider before");
     let cli = Cli::parse();
-    match &cli.command {
-        Some(Command::Serve(args)) => {
-            let _ = &args.config;
-            Ok(ExitCode::FAILURE)
-        }
-        _ => {
+    match cli.serve() {
+        Some(args) => serve(args),
+        // A client waits for one thing at a time.
+        None => {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             Ok(runtime.block_on(cli::run(cli)))
         }
     }
+}
+
+fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let Some(_config) = args.load() else {
+        return Ok(ExitCode::FAILURE);
+    };
+    anyhow::bail!("`serve` is not wired yet")
 }

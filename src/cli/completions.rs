@@ -12,7 +12,7 @@ Examples:
   hallpass completions bash > ~/.local/share/bash-completion/completions/hallpass
   hallpass completions zsh > \"${fpath[1]}/_hallpass\"
   hallpass completions fish > ~/.config/fish/completions/hallpass.fish")]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     /// The shell.
     shell: Shell,
 }

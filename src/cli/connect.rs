@@ -25,7 +25,7 @@ Examples:
   hallpass connect orders-ro
   hallpass connect orders-ro -- -d other -c 'select 1'
   hallpass connect orders-ro --print")]
-pub struct ConnectArgs {
+pub(super) struct ConnectArgs {
     /// A target, or a session's id.
     #[arg(value_name = "TARGET|SESSION")]
     wanted: Wanted,

@@ -14,7 +14,7 @@ use crate::http::types::ConnectionView;
 #[command(after_help = "\
 Example:
   hallpass connections")]
-pub struct ConnectionsArgs {}
+pub(super) struct ConnectionsArgs {}
 
 pub(super) async fn run(global: &Global) -> Done {
     let connections = global.api()?.connections().await?;

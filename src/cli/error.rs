@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::access::{RequestId, RequestState, TargetName};
+use crate::config::ConfigErrors;
 use crate::http::types::Problem;
 
 /// Why a command did not do what it was asked to.
@@ -41,8 +42,8 @@ pub(super) enum CliError {
     NotApproved(RequestState),
     #[error("psql is not installed, or not in the PATH")]
     NoPsql,
-    #[error("the configuration has errors")]
-    BadConfiguration,
+    #[error("the configuration is refused\n{0}")]
+    BadConfiguration(ConfigErrors),
     #[error("{0}")]
     Demo(String),
     #[error("cannot write the output: {0}")]

@@ -19,7 +19,7 @@ use super::{Done, Global, out};
 #[command(after_help = "\
 Example:
   hallpass login --url https://hallpass.example.com:8432 --token-file ~/.config/hallpass/token")]
-pub struct LoginArgs {
+pub(super) struct LoginArgs {
     /// The file that holds your API token; it is read at each command, not copied.
     #[arg(long, value_name = "FILE")]
     token_file: PathBuf,

@@ -42,9 +42,9 @@ type Done = Result<u8, CliError>;
 pub struct Cli {
     #[command(flatten)]
     global: Global,
-    /// The command; none prints where to begin.
+    /// None: prints where to begin.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    command: Option<Command>,
 }
 
 const ABOUT: &str = "PostgreSQL access for as long as it is needed: asked for, approved, recorded.";
@@ -72,8 +72,9 @@ Where the server is comes from HALLPASS_URL, who you are from HALLPASS_TOKEN_FIL
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of all commands")]
 struct Global {
-    /// How results are printed; json is the API's own documents, one value.
+    /// How results are printed; json is the API's own documents, one value
     #[arg(
         short,
         long,
@@ -83,11 +84,23 @@ struct Global {
         value_name = "FORMAT"
     )]
     output: Format,
-    /// Where the server is [default: http://127.0.0.1:8432].
-    #[arg(long, env = "HALLPASS_URL", global = true, value_name = "URL")]
+    /// Where the server is [default: http://127.0.0.1:8432]
+    #[arg(
+        long,
+        env = "HALLPASS_URL",
+        hide_env_values = true,
+        global = true,
+        value_name = "URL"
+    )]
     url: Option<String>,
-    /// The certificates (PEM) to trust for the server's API, if no public authority issued it.
-    #[arg(long, env = "HALLPASS_CA", global = true, value_name = "FILE")]
+    /// The certificates (PEM) to trust for the server's API, if no public authority issued it
+    #[arg(
+        long,
+        env = "HALLPASS_CA",
+        hide_env_values = true,
+        global = true,
+        value_name = "FILE"
+    )]
     ca: Option<PathBuf>,
 }
 
@@ -101,43 +114,36 @@ impl Global {
     }
 }
 
-/// The commands.
+/// The commands; what `--help` says of each is the comment on its arguments.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run the server: the proxy, the API, and metrics.
+enum Command {
     Serve(ServeArgs),
-    /// Work with the configuration file.
     Config(config::ConfigArgs),
-    /// Make an API token and the line of configuration that goes with it.
     Token(token::TokenArgs),
-    /// Write down where the server is and where your token is.
     Login(login::LoginArgs),
-    /// Show who the server thinks you are.
     Whoami(whoami::WhoamiArgs),
-    /// List what you may ask for or approve.
     Targets(targets::TargetsArgs),
-    /// Ask for access to a target.
     Request(requests::RequestArgs),
-    /// List access requests.
     Requests(requests::RequestsArgs),
-    /// Grant a request; its session starts at once.
     Approve(requests::ApproveArgs),
-    /// Refuse a request.
     Deny(requests::DenyArgs),
-    /// Take your own request back.
     Withdraw(requests::WithdrawArgs),
-    /// List sessions.
     Sessions(sessions::SessionsArgs),
-    /// End a session now and close its connections.
     Revoke(sessions::RevokeArgs),
-    /// List the connections that are open now.
     Connections(connections::ConnectionsArgs),
-    /// Run psql in your session, or print what other clients need.
     Connect(connect::ConnectArgs),
-    /// See it all work, on a throw-away PostgreSQL.
     Demo(demo::DemoArgs),
-    /// Print completions for your shell.
     Completions(completions::CompletionsArgs),
+}
+
+impl Cli {
+    /// The arguments of `serve`, the one command that [`run`] does not do.
+    pub fn serve(&self) -> Option<&ServeArgs> {
+        match &self.command {
+            Some(Command::Serve(args)) => Some(args),
+            _ => None,
+        }
+    }
 }
 
 /// Runs every command but `serve`, and reports what went wrong.

@@ -15,13 +15,11 @@ pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default();
 
-/// How results are printed.
+/// How results are printed: for people, or as the API's documents, one JSON value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// For people.
     #[default]
     Human,
-    /// The API's documents, one JSON value.
     Json,
 }
 

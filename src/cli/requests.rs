@@ -24,7 +24,7 @@ use crate::http::types::{Approve, Approved, Reason, RequestView, SubmitRequest};
 Examples:
   hallpass request orders-ro --for 30m --reason \"INC-4312 stuck refunds\"
   hallpass request orders-ro --for 1h --reason \"INC-4312\" --wait && hallpass connect orders-ro")]
-pub struct RequestArgs {
+pub(super) struct RequestArgs {
     /// The target (`hallpass targets` lists them).
     target: TargetName,
     /// For how long, from the approval on: 30m, 1h, \"1h 30m\".
@@ -44,7 +44,7 @@ pub struct RequestArgs {
 Examples:
   hallpass requests
   hallpass requests --all --output json")]
-pub struct RequestsArgs {
+pub(super) struct RequestsArgs {
     /// Also those that are decided.
     #[arg(long)]
     all: bool,
@@ -58,7 +58,7 @@ pub struct RequestsArgs {
 Examples:
   hallpass approve req-4m0t8z1kqc7e
   hallpass approve req-4m0t8z1kqc7e --for 10m")]
-pub struct ApproveArgs {
+pub(super) struct ApproveArgs {
     /// The request.
     id: RequestId,
     /// For how long, if shorter than was asked for.
@@ -71,7 +71,7 @@ pub struct ApproveArgs {
 #[command(after_help = "\
 Example:
   hallpass deny req-4m0t8z1kqc7e --reason \"use orders-ro instead\"")]
-pub struct DenyArgs {
+pub(super) struct DenyArgs {
     /// The request.
     id: RequestId,
     /// Why: the requester reads it.
@@ -84,7 +84,7 @@ pub struct DenyArgs {
 #[command(after_help = "\
 Example:
   hallpass withdraw req-4m0t8z1kqc7e")]
-pub struct WithdrawArgs {
+pub(super) struct WithdrawArgs {
     /// The request.
     id: RequestId,
 }

@@ -17,7 +17,7 @@ use crate::http::types::{Reason, SessionView};
 Examples:
   hallpass sessions
   hallpass sessions --all --output json")]
-pub struct SessionsArgs {
+pub(super) struct SessionsArgs {
     /// Also those that have ended.
     #[arg(long)]
     all: bool,
@@ -31,7 +31,7 @@ pub struct SessionsArgs {
 #[command(after_help = "\
 Example:
   hallpass revoke ses-4m0t8z1kqc7e --reason \"laptop lost\"")]
-pub struct RevokeArgs {
+pub(super) struct RevokeArgs {
     /// The session.
     session: SessionId,
     /// Why: the holder's connections are told, and the audit keeps it.

@@ -13,7 +13,7 @@ use crate::http::types::TargetView;
 Examples:
   hallpass targets
   hallpass targets --output json")]
-pub struct TargetsArgs {}
+pub(super) struct TargetsArgs {}
 
 pub(super) async fn run(global: &Global) -> Done {
     let targets = global.api()?.targets().await?;

@@ -22,7 +22,7 @@ use crate::secret::{Secret, hex, random, sha256};
 Examples:
   hallpass token
   hallpass token --file ~/.config/hallpass/token")]
-pub struct TokenArgs {
+pub(super) struct TokenArgs {
     /// Write the token into this new file, for its owner's eyes only, instead of printing it.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,

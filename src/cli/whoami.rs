@@ -11,7 +11,7 @@ use crate::http::types::Whoami;
 #[command(after_help = "\
 Example:
   hallpass whoami")]
-pub struct WhoamiArgs {}
+pub(super) struct WhoamiArgs {}
 
 pub(super) async fn run(global: &Global) -> Done {
     let whoami = global.api()?.whoami().await?;
