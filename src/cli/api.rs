@@ -25,6 +25,10 @@ const POLL: u64 = 20;
 /// Longer than a long poll may take.
 const TIMEOUT: Duration = Duration::from_secs(POLL + 15);
 
+/// The body of a call that says all by its path.
+#[derive(Serialize)]
+struct Nothing {}
+
 /// A server, and the principal that a token stands for.
 pub(super) struct Api {
     http: Client,
@@ -89,7 +93,8 @@ impl Api {
     }
 
     pub(super) async fn withdraw(&self, id: RequestId) -> Result<RequestView, CliError> {
-        self.act(&format!("requests/{id}/withdraw")).await
+        self.post(&format!("requests/{id}/withdraw"), &Nothing {})
+            .await
     }
 
     /// Live sessions, or all.
@@ -107,7 +112,8 @@ impl Api {
     }
 
     pub(super) async fn secret(&self, id: SessionId) -> Result<SessionSecret, CliError> {
-        self.act(&format!("sessions/{id}/secret")).await
+        self.post(&format!("sessions/{id}/secret"), &Nothing {})
+            .await
     }
 
     pub(super) async fn connections(&self) -> Result<Vec<ConnectionView>, CliError> {
@@ -125,10 +131,6 @@ impl Api {
     ) -> Result<T, CliError> {
         self.send(self.http.post(self.address(path)).json(body))
             .await
-    }
-
-    async fn act<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
-        self.send(self.http.post(self.address(path))).await
     }
 
     fn address(&self, path: &str) -> String {

@@ -29,7 +29,6 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Read the configuration file and say what it means, or all that is wrong with it.
     Check(CheckArgs),
 }
 
