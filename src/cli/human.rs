@@ -9,7 +9,9 @@ use jiff::tz::TimeZone;
 /// `in 12m`, or `3m ago`.
 pub(super) fn relative(now: Timestamp, at: Timestamp) -> String {
     let distance = at.duration_since(now);
-    let text = short(distance.unsigned_abs());
+    // To the nearest second: what has just been granted for 15m ends in 15m, not in 14m 59s.
+    let nearest = distance.unsigned_abs() + Duration::from_millis(500);
+    let text = short(nearest);
     if distance.is_positive() {
         format!("in {text}")
     } else {
@@ -123,6 +125,13 @@ mod tests {
         assert_eq!(after(3 * 3600 + 20 * 60), "in 3h 20m");
         assert_eq!(after(-2 * 86400 - 4 * 3600), "2d 4h ago");
         assert_eq!(after(0), "0s ago");
+    }
+
+    #[test]
+    fn a_moment_does_not_cost_a_minute() {
+        let now = Timestamp::from_millisecond(20).unwrap();
+        let end = Timestamp::from_second(900).unwrap();
+        assert_eq!(relative(now, end), "in 15m");
     }
 
     #[test]

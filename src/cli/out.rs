@@ -55,6 +55,11 @@ pub(super) fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// Whether standard output shows colour.
+pub(super) fn has_colour() -> bool {
+    anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+}
+
 /// Prints `text` and ends the line.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     write(text).map_err(CliError::Output)

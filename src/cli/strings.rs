@@ -97,14 +97,18 @@ fn psycopg(secret: &SessionSecret, ca: Option<&str>) -> String {
     format!("psycopg.connect(\n{}\n)", arguments.join("\n"))
 }
 
-/// In single quotes for a shell, if it needs them.
+/// Quoted for a shell, if it needs to be, by the quotes that are easier to read.
 pub(super) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
+        return text.to_owned();
     }
+    // In double quotes these still mean something.
+    let active = |c: char| "\"$`\\!".contains(c);
+    if text.contains('\'') && !text.contains(active) {
+        return format!("\"{text}\"");
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Percent-encoded for any part of a URI.
@@ -163,10 +167,11 @@ mod tests {
 
     #[test]
     fn shells_and_python_read_the_same_values() {
-        assert!(exports(&secret(), None).contains(r"export PGDATABASE='it'\''s orders'"));
+        assert!(exports(&secret(), None).contains(r#"export PGDATABASE="it's orders""#));
         assert!(psycopg(&secret(), None).contains(r#"    dbname="it's orders","#));
         assert_eq!(quoted("plain-1.2"), "plain-1.2");
         assert_eq!(quoted("select 1"), "'select 1'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
     }
 
     #[test]

@@ -32,12 +32,13 @@ from generate_series(1, 5000) n;
 
 create table refunds (
     id integer primary key,
-    "order" integer not null references orders,
+    customer integer not null references customers,
+    placed_order integer not null references orders,
     amount numeric(9, 2) not null,
     state text not null check (state in ('paid', 'pending', 'stuck'))
 );
 insert into refunds
-select row_number() over (order by id), id, (total * 0.5)::numeric(9, 2),
+select row_number() over (order by id), customer, id, (total * 0.5)::numeric(9, 2),
     case when id % 697 = 0 then 'stuck' when id % 5 = 0 then 'pending' else 'paid' end
 from orders where id % 17 = 0 or id % 697 = 0;
 

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use super::super::error::CliError;
-use super::super::out::Spinner;
+use super::super::out::{self, Spinner};
 use super::super::strings::quoted;
 use super::audit;
 use super::cluster::Cluster;
@@ -17,8 +17,7 @@ use super::process::{Group, Said};
 use super::stage::Stage;
 
 const STUCK: &str = "\
-select r.id, c.name, r.amount, r.state from refunds r \
-join orders o on o.id = r.\"order\" join customers c on c.id = o.customer \
+select r.id, c.name, r.amount from refunds r join customers c on c.id = r.customer \
 where r.state = 'stuck' order by r.id limit 3";
 
 const BACKENDS: &str = "\
@@ -147,7 +146,7 @@ impl Story<'_> {
     }
 
     async fn copied(&mut self) -> Result<(), CliError> {
-        let copy = "\\copy refunds to 'refunds.csv' csv";
+        let copy = "\\copy refunds to refunds.csv csv";
         let said = self.connect("orders-ro", copy).await?;
         let path = self.place.scratch.join("refunds.csv");
         let lines = fs::read_to_string(path).map_or(0, |text| text.lines().count());
@@ -270,6 +269,9 @@ impl Story<'_> {
     fn speaking_as(&self, person: Person, arguments: &[&str]) -> Command {
         let mut command = self.client(&self.place.hallpass);
         command.args(arguments).envs(self.place.identity(person));
+        if out::has_colour() {
+            command.env("CLICOLOR_FORCE", "1");
+        }
         command
     }
 
