@@ -6,19 +6,22 @@ use clap::Parser;
 use hallpass::cli::{self, Cli, ServeArgs};
 use tokio::runtime::Builder;
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .expect("nobody has installed another provider before");
     let cli = Cli::parse();
-    match cli.serve() {
+    let ended = match cli.serve() {
         Some(args) => serve(args),
-        // A client waits for one thing at a time.
-        None => {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            Ok(runtime.block_on(cli::run(cli)))
-        }
-    }
+        None => client(cli),
+    };
+    ended.unwrap_or_else(|error| cli::fail(&error))
+}
+
+/// Every command but `serve`: each waits for one thing at a time, so one thread will do.
+fn client(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(cli::run(cli)))
 }
 
 fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {

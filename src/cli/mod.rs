@@ -177,6 +177,12 @@ async fn dispatch(global: &Global, command: Command) -> Done {
     }
 }
 
+/// Says on standard error why the process ends, the whole chain of it in one line.
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    out::note(&format!("{} {error:#}", out::paint(out::BAD, "error:")));
+    ExitCode::FAILURE
+}
+
 /// The exit code of what was done, after saying on standard error what went wrong.
 fn finish(done: Done) -> ExitCode {
     match done {
