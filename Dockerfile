@@ -22,10 +22,12 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --user-group --home-dir /var/lib/hallpass --shell /usr/sbin/nologin hallpass \
+    && groupadd --system --gid 10001 hallpass \
+    && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/hallpass --shell /usr/sbin/nologin hallpass \
     && install --directory --owner hallpass --group hallpass --mode 0700 /var/lib/hallpass
 COPY --from=build /out/hallpass /usr/local/bin/hallpass
-USER hallpass
+# By number, so that an orchestrator can see that it is not root.
+USER 10001:10001
 VOLUME /var/lib/hallpass
 # Proxy, API, metrics and health.
 EXPOSE 6432 8432 9432
