@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use hallpass::app;
 use hallpass::cli::{self, Cli, ServeArgs};
 use tokio::runtime::Builder;
 
@@ -25,8 +26,10 @@ fn client(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let Some(_config) = args.load() else {
+    let Some(config) = args.load() else {
         return Ok(ExitCode::FAILURE);
     };
-    anyhow::bail!("`serve` is not wired yet")
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(app::serve(config))?;
+    Ok(ExitCode::SUCCESS)
 }

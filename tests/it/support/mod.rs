@@ -1,0 +1,9 @@
+//! What the tests stand on: a real PostgreSQL, a real hallpass, and clients of both.
+
+pub mod certificates;
+pub mod hallpass;
+pub mod login;
+pub mod postgres;
+pub mod process;
+mod template;
+pub mod wait;
