@@ -12,4 +12,5 @@
 mod architecture;
 mod cli;
 mod clients;
+mod demo;
 mod support;
