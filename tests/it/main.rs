@@ -9,4 +9,5 @@
     reason = "nothing is exported from here; `pub` separates a module's entry from its helpers"
 )]
 
+mod clients;
 mod support;
