@@ -1,3 +1,35 @@
 //! The entry: parses the command line and hands over.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use hallpass::app;
+use hallpass::cli::{self, Cli, ServeArgs};
+use tokio::runtime::Builder;
+
+fn main() -> ExitCode {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .expect("nobody has installed another provider before");
+    let cli = Cli::parse();
+    let ended = match cli.serve() {
+        Some(args) => serve(args),
+        None => client(cli),
+    };
+    ended.unwrap_or_else(|error| cli::fail(&error))
+}
+
+/// Every command but `serve`: each waits for one thing at a time, so one thread will do.
+fn client(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(cli::run(cli)))
+}
+
+fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let Some(config) = args.load() else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(app::serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -54,7 +54,8 @@ pub enum RequestState {
         by: PrincipalName,
         /// When.
         at: Timestamp,
-        /// Why.
+        /// Why. Named apart from the request's own reason, beside which the API shows it.
+        #[serde(rename = "denial_reason")]
         reason: String,
     },
     /// Taken back by the requester.

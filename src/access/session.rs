@@ -47,7 +47,9 @@ pub enum SessionState {
         by: PrincipalName,
         /// When.
         at: Timestamp,
-        /// Why, if they said.
+        /// Why, if they said. Named apart from the session's own reason, beside which the API
+        /// shows it.
+        #[serde(rename = "revocation_reason")]
         reason: String,
     },
 }

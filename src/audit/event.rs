@@ -198,8 +198,9 @@ pub enum Event {
         origin: Arc<Origin>,
         /// Its number within the connection, from 1.
         statement: u64,
-        /// The prepared statement's name; empty for the unnamed one.
-        name: Text,
+        /// The prepared statement's name, if it has one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        name: Option<Text>,
         /// The text, unless it is in parts.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sql: Option<Text>,
@@ -214,12 +215,18 @@ pub enum Event {
         origin: Arc<Origin>,
         /// Its number within the connection.
         statement: u64,
-        /// The number of the [`Event::StatementPrepared`] that holds the text, if it is not here.
+        /// The prepared statement's name, if it has one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        prepared: Option<u64>,
-        /// The text, unless `prepared` has it.
+        name: Option<Text>,
+        /// The portal's name, if it has one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        portal: Option<Text>,
+        /// The text, as it was last prepared under that name; absent where it is recorded elsewhere.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sql: Option<Text>,
+        /// The number of the [`Event::StatementPrepared`] that holds the text.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        prepared: Option<u64>,
         /// The parameters, unless they are in parts.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         parameters: Vec<Parameter>,
@@ -236,7 +243,14 @@ pub enum Event {
         statement: u64,
         /// How it is run.
         kind: StatementKind,
-        /// The text, unless `prepared` has it.
+        /// The prepared statement's name, if it has one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        name: Option<Text>,
+        /// The portal's name, if it has one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        portal: Option<Text>,
+        /// The text; of an `Execute`, as it was last prepared under that name. Absent where it is
+        /// in `prepared` or in parts, or where the name was defined in SQL.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sql: Option<Text>,
         /// The number of the record ([`Event::StatementPrepared`]) that holds the text.
@@ -284,7 +298,17 @@ pub enum Event {
         /// The results since the last such record.
         results: Vec<CommandResult>,
     },
-    /// What became of a statement.
+    /// A commit failed after its statements had completed (a deferred constraint, for one).
+    CommitFailed {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// The last statement that had completed.
+        statement: u64,
+        /// PostgreSQL's five-character code.
+        sqlstate: String,
+    },
+    /// What became of a statement: of every number that was prepared, bound or started, once.
     StatementFinished {
         /// Whose.
         #[serde(flatten)]

@@ -102,6 +102,9 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// `key`: its private key.
     pub key: PathBuf,
+    /// `ca`: the authority that signed it, handed to clients that cannot know it; `None`: they
+    /// trust a public one.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[api]`: the REST API.

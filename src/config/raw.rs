@@ -85,6 +85,7 @@ pub(super) struct RawProxy {
 pub(super) struct RawTls {
     pub(super) certificate: Field<String>,
     pub(super) key: Field<String>,
+    pub(super) ca: Field<String>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

@@ -135,7 +135,7 @@ pub(super) fn tls(check: &mut Check<'_>, raw: &Field<Table<RawTls>>) -> Option<T
     let raw = raw.as_ref()?;
     let mut section = Section::new(check, "tls", raw.span());
     let raw = raw.get_ref();
-    if raw.certificate.is_none() && raw.key.is_none() {
+    if raw.certificate.is_none() && raw.key.is_none() && raw.ca.is_none() {
         return None;
     }
     let like = "\"server.crt\", the chain in PEM: certificate and key go together";
@@ -144,11 +144,18 @@ pub(super) fn tls(check: &mut Check<'_>, raw: &Field<Table<RawTls>>) -> Option<T
     let key = section.required("key", &raw.key, like, values::text);
     let certificate_at = section.at("certificate", &raw.certificate);
     let key_at = section.at("key", &raw.key);
+    let ca = section.optional("ca", &raw.ca, values::text);
+    let ca = ca.map(|name| (section.at("ca", &raw.ca), name));
     let certificate = check.file(&certificate_at, &certificate?);
     let key = check.private_file(&key_at, &key?);
+    let ca = match ca {
+        Some((at, name)) => Some(check.file(&at, &name)?),
+        None => None,
+    };
     Some(TlsFiles {
         certificate: certificate?,
         key: key?,
+        ca,
     })
 }
 

@@ -1,3 +1,13 @@
 //! Transport of the control plane: the REST API, and health and metrics for operators.
 
+pub mod api;
+mod auth;
+mod extract;
+pub mod ops;
+mod problem;
+mod serve;
+mod throttle;
 pub mod types;
+
+pub use auth::Principals;
+pub use serve::{Tls, serve};

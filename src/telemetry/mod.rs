@@ -5,4 +5,4 @@
 pub mod logging;
 mod metrics;
 
-pub use metrics::Metrics;
+pub use metrics::{Metrics, TargetMetrics};

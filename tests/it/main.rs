@@ -9,5 +9,6 @@
     reason = "nothing is exported from here; `pub` separates a module's entry from its helpers"
 )]
 
+mod cli;
 mod clients;
 mod support;

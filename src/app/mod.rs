@@ -1,0 +1,332 @@
+//! The composition root: configuration -> parts -> listeners -> tasks -> drain.
+
+mod parts;
+mod server_key;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::Admission;
+use crate::audit::{Event, Recorder};
+use crate::clock::Clock;
+use crate::config::{Config, ListenerTls};
+use crate::control::{self, Control};
+use crate::http::{api, ops};
+use crate::proxy::{self, Cancels, Listener, Proxy, Targets, TcpDialer};
+use crate::store::Sqlite;
+use crate::telemetry::{Metrics, logging};
+use crate::tls::ServerTls;
+
+/// How often certificate files are looked at, and sessions that a suspended machine slept through.
+const TICK: Duration = Duration::from_secs(1);
+/// How long connections may take to close once a drain's grace is over.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// A hallpass that runs.
+pub struct Hallpass {
+    /// Where PostgreSQL clients dial: the first listener.
+    pub proxy: SocketAddr,
+    /// The REST API.
+    pub api: SocketAddr,
+    /// Metrics and health.
+    pub ops: SocketAddr,
+    parts: Arc<Parts>,
+    stops: Stops,
+    connections: TaskTracker,
+    services: TaskTracker,
+    drain_grace: Duration,
+    writer: JoinHandle<()>,
+}
+
+/// What the tasks share.
+struct Parts {
+    proxy: Arc<Proxy<TcpDialer>>,
+    control: Arc<Control>,
+    admission: Arc<Admission>,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+    tls: Option<Arc<ServerTls>>,
+    http_tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+}
+
+/// What ends the tasks, in this order.
+#[derive(Default)]
+struct Stops {
+    /// No new clients.
+    accepting: CancellationToken,
+    /// No more connections.
+    connections: CancellationToken,
+    /// No more API, and nothing in the background.
+    services: CancellationToken,
+}
+
+/// Runs hallpass until a signal ends it: SIGTERM or SIGINT drains, a second one does not wait.
+/// SIGHUP reads the certificates again.
+///
+/// # Errors
+/// If a part cannot be set up: which, and why.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    logging::install(parts::log_format(&config), &config.log.filter)
+        .context("log.filter in the configuration")?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let hallpass = Hallpass::start(config).await?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => hallpass.parts.reload_certificates(),
+        }
+    }
+    let connections = hallpass.stops.connections.clone();
+    tracing::info!(grace = ?hallpass.drain_grace, "draining; another signal ends it at once");
+    let hurry = async move {
+        tokio::select! {
+            _ = terminate.recv() => {},
+            _ = interrupt.recv() => {},
+        }
+        connections.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = hallpass.shutdown() => {},
+        () = hurry => {},
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+impl Hallpass {
+    /// Sets everything up and starts it.
+    ///
+    /// # Errors
+    /// If a part cannot be set up: which, and why.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let stops = Stops::default();
+        let (parts, writer) = Parts::build(&config, &stops).await?;
+        let parts = Arc::new(parts);
+
+        let mut listeners = Vec::new();
+        for address in &config.proxy.listen {
+            let bound = proxy::listen(*address).await;
+            listeners.push(bound.with_context(|| format!("proxy.listen {address}"))?);
+        }
+        let api = bind("api.listen", config.api.listen).await?;
+        let ops = bind("ops.listen", config.ops.listen).await?;
+        let proxy_address = listeners.first().context("proxy.listen is empty")?.address;
+        let hallpass = Self {
+            proxy: proxy_address,
+            api: api.local_addr()?,
+            ops: ops.local_addr()?,
+            parts,
+            stops,
+            connections: TaskTracker::new(),
+            services: TaskTracker::new(),
+            drain_grace: config.proxy.drain_grace,
+            writer,
+        };
+        hallpass.spawn_services(&config, api, ops)?;
+        hallpass.spawn_listeners(listeners);
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            proxy = %hallpass.proxy,
+            api = %hallpass.api,
+            ops = %hallpass.ops,
+            audit = %config.audit.folder.display(),
+            "hallpass is ready"
+        );
+        Ok(hallpass)
+    }
+
+    fn spawn_listeners(&self, listeners: Vec<Listener>) {
+        for listener in listeners {
+            let proxy = Arc::clone(&self.parts.proxy);
+            let stop = self.stops.accepting.clone();
+            let tasks = self.connections.clone();
+            self.services.spawn(listener.run(proxy, tasks, stop));
+        }
+    }
+
+    fn spawn_services(
+        &self,
+        config: &Config,
+        api: TcpListener,
+        ops: TcpListener,
+    ) -> anyhow::Result<()> {
+        let parts = &self.parts;
+        let stop = &self.stops.services;
+        let router = api::router(api::ApiParts {
+            control: Arc::clone(&parts.control),
+            principals: Arc::new(ArcSwap::from_pointee(parts::principals(config))),
+            endpoint: Arc::new(ArcSwap::from_pointee(parts::endpoint(
+                config,
+                self.proxy,
+                parts.tls.as_deref(),
+            )?)),
+            shutdown: stop.clone(),
+        });
+        let tls = parts.http_tls.clone();
+        self.services
+            .spawn(crate::http::serve(api, tls, router, stop.clone()));
+        let router = ops::router(ops::OpsState {
+            metrics: Arc::clone(&parts.metrics),
+            control: Arc::clone(&parts.control),
+            draining: self.stops.accepting.clone(),
+        });
+        self.services
+            .spawn(crate::http::serve(ops, None, router, stop.clone()));
+        let control = Arc::clone(&parts.control);
+        let until = stop.clone();
+        self.services.spawn(async move { control.run(until).await });
+        self.services.spawn(Arc::clone(parts).keep_up(stop.clone()));
+        Ok(())
+    }
+
+    /// Takes no new clients, gives the open connections their grace, ends them, and returns when
+    /// everything is recorded.
+    pub async fn shutdown(self) {
+        self.stops.accepting.cancel();
+        self.connections.close();
+        tokio::select! {
+            () = self.connections.wait() => {},
+            () = tokio::time::sleep(self.drain_grace) => {},
+            () = self.stops.connections.cancelled() => {},
+        }
+        self.stops.connections.cancel();
+        if tokio::time::timeout(CLOSE, self.connections.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                left = self.connections.len(),
+                "connections did not close in time"
+            );
+        }
+        self.stops.services.cancel();
+        self.services.close();
+        self.services.wait().await;
+        if self.parts.recorder.record(&Event::Stopped).await.is_err() {
+            tracing::error!("the end could not be recorded");
+        }
+        // The last recorder gone, the writer writes what it has and ends.
+        drop(self.parts);
+        let writer = self.writer;
+        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    }
+}
+
+impl Parts {
+    async fn build(config: &Config, stops: &Stops) -> anyhow::Result<(Self, JoinHandle<()>)> {
+        parts::make_data_dir(&config.data_dir)?;
+        let key = server_key::load_or_make(&config.server_key_file)?;
+        let clock = Clock::system();
+        let metrics = Arc::new(Metrics::new());
+        let (recorder, writer) =
+            Recorder::start(&parts::audit(config), clock.clone(), Arc::clone(&metrics))?;
+        let started = Event::Started {
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        recorder.record(&started).await?;
+
+        let tls = parts::tls(config, &clock)?.map(Arc::new);
+        let admission = Arc::new(Admission::new(key, clock.clone(), Arc::clone(&metrics)));
+        let control = Control::new(control::Parts {
+            store: Arc::new(Sqlite::open(&config.store.path)?),
+            rules: parts::rules(config),
+            admission: Arc::clone(&admission),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+            request_lapse: config.access.request_lapse,
+        });
+        control
+            .recover()
+            .await
+            .context("taking up where the last run ended")?;
+
+        let targets = Targets::default();
+        targets.replace(parts::targets(config)?);
+        let proxy = Arc::new(Proxy {
+            settings: parts::proxy(config),
+            targets,
+            admission: Arc::clone(&admission),
+            recorder: recorder.clone(),
+            clock,
+            metrics: Arc::clone(&metrics),
+            tls: tls
+                .clone()
+                .filter(|_| config.proxy.tls == ListenerTls::Required),
+            cancels: Cancels::default(),
+            dialer: TcpDialer,
+            shutdown: stops.connections.clone(),
+        });
+        let http_tls = tls
+            .as_ref()
+            .filter(|_| config.api.tls == ListenerTls::Required)
+            .map(|tls| Arc::new(ArcSwap::new(Arc::clone(&tls.identity().http))));
+        let parts = Self {
+            proxy,
+            control,
+            admission,
+            recorder,
+            metrics,
+            tls,
+            http_tls,
+        };
+        parts.note_certificate();
+        Ok((parts, writer))
+    }
+
+    /// Once a second: certificates that changed, and sessions that ended while the machine slept.
+    async fn keep_up(self: Arc<Self>, stop: CancellationToken) {
+        while stop
+            .run_until_cancelled(tokio::time::sleep(TICK))
+            .await
+            .is_some()
+        {
+            self.admission.expire_due();
+            self.reload_certificates();
+        }
+    }
+
+    fn reload_certificates(&self) {
+        let Some(tls) = &self.tls else { return };
+        match tls.reload() {
+            Ok(true) => {
+                if let Some(http) = &self.http_tls {
+                    http.store(Arc::clone(&tls.identity().http));
+                }
+                self.note_certificate();
+                tracing::info!("a new certificate is in force");
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the certificate stays as it was"),
+        }
+    }
+
+    fn note_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            let expires_at = tls.identity().expires_at.as_second();
+            self.metrics.certificate_expires(expires_at);
+        }
+    }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{key} {address}"))
+}

@@ -1,0 +1,159 @@
+//! The configuration as each part takes it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::audit;
+use crate::clock::Clock;
+use crate::config::{self, Config, ListenerTls, LogFormat, TargetConfig};
+use crate::control::Rules;
+use crate::http::Principals;
+use crate::http::api::Endpoint as PublicEndpoint;
+use crate::policy::{Grants, Lists};
+use crate::proxy::{self, Endpoint, ProxyTarget};
+use crate::telemetry::logging::Format;
+use crate::tls::{ServerFiles, ServerTls, UpstreamTls, Verification};
+
+pub(super) fn log_format(config: &Config) -> Format {
+    match config.log.format {
+        LogFormat::Human => Format::Human,
+        LogFormat::Json => Format::Json,
+    }
+}
+
+pub(super) fn make_data_dir(path: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("data_dir {}", path.display()))
+}
+
+pub(super) fn audit(config: &Config) -> audit::Settings {
+    audit::Settings {
+        folder: config.audit.folder.clone(),
+        segment_bytes: config.audit.segment_bytes,
+        timeout: config.audit.timeout,
+    }
+}
+
+pub(super) fn proxy(config: &Config) -> proxy::Settings {
+    let proxy = &config.proxy;
+    proxy::Settings {
+        sni_suffix: proxy.sni_suffix.clone(),
+        handshake_timeout: proxy.handshake_timeout,
+        connect_timeout: proxy.connect_timeout,
+        unauthenticated_per_address: proxy.unauthenticated_per_address,
+        notices: proxy.notices.clone(),
+    }
+}
+
+/// The certificate for proxy and API; `None` if neither speaks TLS.
+pub(super) fn tls(config: &Config, clock: &Clock) -> anyhow::Result<Option<ServerTls>> {
+    let off = |tls| tls == ListenerTls::Off;
+    if off(config.proxy.tls) && off(config.api.tls) {
+        return Ok(None);
+    }
+    let tls = match &config.tls {
+        Some(files) => ServerTls::load(ServerFiles {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+        })?,
+        None => {
+            let files = ServerFiles {
+                certificate: config.data_dir.join("server.crt"),
+                key: config.data_dir.join("server.key"),
+            };
+            ServerTls::self_signed(files, &config.proxy.public_host, clock.now())?
+        }
+    };
+    Ok(Some(tls))
+}
+
+/// What clients are told about how to reach the proxy.
+pub(super) fn endpoint(
+    config: &Config,
+    bound: SocketAddr,
+    tls: Option<&ServerTls>,
+) -> anyhow::Result<PublicEndpoint> {
+    let proxy = &config.proxy;
+    let tls = tls.filter(|_| proxy.tls == ListenerTls::Required);
+    let sslmode = if tls.is_some() {
+        "verify-full"
+    } else {
+        "disable"
+    };
+    let ca_certificate = match (&config.tls, tls) {
+        // The self-signed certificate is its own authority.
+        (None, Some(tls)) => Some(tls.identity().chain.clone()),
+        (Some(files), Some(_)) => files
+            .ca
+            .as_ref()
+            .map(|path| {
+                fs::read_to_string(path).with_context(|| format!("tls.ca {}", path.display()))
+            })
+            .transpose()?,
+        (_, None) => None,
+    };
+    Ok(PublicEndpoint {
+        host: proxy.public_host.clone(),
+        port: proxy.public_port.unwrap_or(bound.port()),
+        sslmode: sslmode.to_owned(),
+        ca_certificate,
+    })
+}
+
+pub(super) fn principals(config: &Config) -> Principals {
+    let entries = config.principals.iter();
+    Principals::new(entries.map(|entry| (entry.principal.clone(), entry.token_sha256)))
+}
+
+pub(super) fn rules(config: &Config) -> Rules {
+    let grants = |target: &TargetConfig| Grants {
+        requesters: target.requesters.iter().cloned().collect(),
+        approvers: target.approvers.iter().cloned().collect(),
+    };
+    let targets = || config.targets.iter();
+    Rules {
+        targets: targets()
+            .map(|it| (it.target.name.clone(), it.target.clone()))
+            .collect(),
+        policy: Box::new(Lists::new(
+            targets()
+                .map(|it| (it.target.name.clone(), grants(it)))
+                .collect(),
+        )),
+    }
+}
+
+pub(super) fn targets(config: &Config) -> anyhow::Result<Vec<ProxyTarget>> {
+    config.targets.iter().map(target).collect()
+}
+
+fn target(config: &TargetConfig) -> anyhow::Result<ProxyTarget> {
+    let upstream = &config.upstream;
+    let verification = match upstream.tls {
+        config::UpstreamTls::Off => None,
+        config::UpstreamTls::Require => Some(Verification::None),
+        config::UpstreamTls::VerifyCa => Some(Verification::Authority),
+        config::UpstreamTls::VerifyFull => Some(Verification::Full),
+    };
+    let ca = upstream.ca.as_deref();
+    let client = upstream.client_certificate.as_ref();
+    let tls = verification
+        .map(|verification| UpstreamTls::load(verification, ca, client))
+        .transpose()
+        .with_context(|| format!("targets.{}", config.target.name))?;
+    let endpoint = Endpoint {
+        host: upstream.host.clone(),
+        port: upstream.port,
+        role: upstream.role.clone(),
+        password: upstream.password.clone(),
+        tls,
+    };
+    Ok(ProxyTarget::new(config.target.clone(), endpoint))
+}

@@ -1,0 +1,345 @@
+//! The REST API, as its client sees it.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::CliError;
+use super::out::{self, WARN, paint};
+use super::settings::Settings;
+use crate::access::{RequestId, SessionId};
+use crate::http::types::{
+    Approve, Approved, ConnectionView, Problem, Reason, RequestView, SessionSecret, SessionView,
+    SubmitRequest, TargetView, Whoami,
+};
+use crate::secret::Secret;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the server is asked to hold a long poll, in seconds.
+const POLL: u64 = 20;
+/// Longer than a long poll may take.
+const TIMEOUT: Duration = Duration::from_secs(POLL + 15);
+
+/// The body of a call that says all by its path.
+#[derive(Serialize)]
+struct Nothing {}
+
+/// A server, and the principal that a token stands for.
+pub(super) struct Api {
+    http: Client,
+    url: String,
+    token: Secret,
+    source_of_token: String,
+}
+
+impl Api {
+    /// A client for the server of `settings`. Nothing is sent yet.
+    pub(super) fn new(settings: Settings) -> Result<Self, CliError> {
+        let Settings { url, token, ca } = settings;
+        let Some((token, source_of_token)) = token else {
+            return Err(CliError::NoToken { url });
+        };
+        let http = client(&url, ca.as_deref())?;
+        Ok(Self {
+            http,
+            url,
+            token,
+            source_of_token,
+        })
+    }
+
+    pub(super) async fn whoami(&self) -> Result<Whoami, CliError> {
+        self.get("whoami").await
+    }
+
+    pub(super) async fn targets(&self) -> Result<Vec<TargetView>, CliError> {
+        self.get("targets").await
+    }
+
+    pub(super) async fn submit(&self, submission: &SubmitRequest) -> Result<RequestView, CliError> {
+        self.post("requests", submission).await
+    }
+
+    /// Pending requests, or all.
+    pub(super) async fn requests(&self, all: bool) -> Result<Vec<RequestView>, CliError> {
+        let state = if all { "all" } else { "pending" };
+        self.get(&format!("requests?state={state}")).await
+    }
+
+    /// A request, once it is no longer pending or the server gets tired of waiting.
+    pub(super) async fn poll_request(&self, id: RequestId) -> Result<RequestView, CliError> {
+        self.get(&format!("requests/{id}?wait={POLL}s")).await
+    }
+
+    pub(super) async fn approve(
+        &self,
+        id: RequestId,
+        body: &Approve,
+    ) -> Result<Approved, CliError> {
+        self.post(&format!("requests/{id}/approve"), body).await
+    }
+
+    pub(super) async fn deny(
+        &self,
+        id: RequestId,
+        reason: &Reason,
+    ) -> Result<RequestView, CliError> {
+        self.post(&format!("requests/{id}/deny"), reason).await
+    }
+
+    pub(super) async fn withdraw(&self, id: RequestId) -> Result<RequestView, CliError> {
+        self.post(&format!("requests/{id}/withdraw"), &Nothing {})
+            .await
+    }
+
+    /// Live sessions, or all.
+    pub(super) async fn sessions(&self, all: bool) -> Result<Vec<SessionView>, CliError> {
+        let state = if all { "all" } else { "live" };
+        self.get(&format!("sessions?state={state}")).await
+    }
+
+    pub(super) async fn revoke(
+        &self,
+        id: SessionId,
+        reason: &Reason,
+    ) -> Result<SessionView, CliError> {
+        self.post(&format!("sessions/{id}/revoke"), reason).await
+    }
+
+    pub(super) async fn secret(&self, id: SessionId) -> Result<SessionSecret, CliError> {
+        self.post(&format!("sessions/{id}/secret"), &Nothing {})
+            .await
+    }
+
+    pub(super) async fn connections(&self) -> Result<Vec<ConnectionView>, CliError> {
+        self.get("connections").await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.send(self.http.get(self.address(path))).await
+    }
+
+    async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, CliError> {
+        self.send(self.http.post(self.address(path)).json(body))
+            .await
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}/api/v1/{path}", self.url)
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
+        let request = request.bearer_auth(self.token.expose());
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
+        }
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.failed(&error))?;
+        serde_json::from_slice(&body).map_err(|error| self.not_hallpass(&error.to_string()))
+    }
+
+    /// What an answer other than 2xx says.
+    async fn refused(&self, response: Response) -> CliError {
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            return CliError::Unauthorized {
+                url: self.url.clone(),
+                source_of_token: self.source_of_token.clone(),
+            };
+        }
+        let body = response.bytes().await.unwrap_or_default();
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => CliError::Problem(Problem {
+                detail: super::human::clean(&problem.detail),
+                ..problem
+            }),
+            Err(_) => self.not_hallpass(&format!("it answered {status}")),
+        }
+    }
+
+    fn not_hallpass(&self, cause: &str) -> CliError {
+        CliError::NotHallpass {
+            url: self.url.clone(),
+            cause: cause.to_owned(),
+        }
+    }
+
+    /// Why no answer came.
+    fn failed(&self, error: &reqwest::Error) -> CliError {
+        let (url, cause) = (self.url.clone(), innermost(error));
+        if cause.contains("certificate") {
+            CliError::Untrusted { url, cause }
+        } else if error.is_timeout() {
+            CliError::TimedOut { url }
+        } else {
+            CliError::Unreachable { url, cause }
+        }
+    }
+}
+
+fn client(url: &str, ca: Option<&Path>) -> Result<Client, CliError> {
+    let mut builder = ClientBuilder::new()
+        .user_agent(concat!("hallpass/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT)
+        // A token is for the server that it was given for, and for no other.
+        .redirect(reqwest::redirect::Policy::none());
+    if let Some(path) = ca {
+        builder = builder.tls_certs_only(certificates(path)?);
+    }
+    if is_local(url) {
+        builder = builder.no_proxy();
+    } else if url.starts_with("http://") {
+        let warning = paint(WARN, "warning:");
+        out::note(&format!(
+            "{warning} {url} is not encrypted; whoever listens gets your token"
+        ));
+    }
+    builder.build().map_err(|error| CliError::Unreachable {
+        url: url.to_owned(),
+        cause: innermost(&error),
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, CliError> {
+    let bad = |what: String| CliError::BadFile {
+        path: path.to_owned(),
+        what,
+    };
+    let pem = fs::read(path).map_err(CliError::file(path))?;
+    let certificates =
+        Certificate::from_pem_bundle(&pem).map_err(|error| bad(innermost(&error)))?;
+    if certificates.is_empty() {
+        return Err(bad("there is no certificate (PEM) in it".into()));
+    }
+    Ok(certificates)
+}
+
+/// Whether the server is on this machine.
+fn is_local(url: &str) -> bool {
+    let host = reqwest::Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    host.is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    })
+}
+
+/// The cause at the bottom: the layers above it say the same with more words.
+fn innermost(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::header::AUTHORIZATION;
+    use axum::response::IntoResponse;
+    use axum::routing::get;
+
+    use super::*;
+
+    fn api(url: &str) -> Api {
+        // The provider of the whole process: another test may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Api::new(Settings {
+            url: url.into(),
+            token: Some((Secret::new("hpt_test"), "HALLPASS_TOKEN".into())),
+            ca: None,
+        })
+        .unwrap()
+    }
+
+    async fn stand_in(router: Router) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        format!("http://{address}")
+    }
+
+    async fn whoami_against(router: Router) -> Result<Whoami, CliError> {
+        api(&stand_in(router).await).whoami().await
+    }
+
+    #[tokio::test]
+    async fn the_token_goes_into_the_header_and_the_document_comes_back() {
+        let router = Router::new().route(
+            "/api/v1/whoami",
+            get(|headers: axum::http::HeaderMap| async move {
+                assert_eq!(headers[AUTHORIZATION], "Bearer hpt_test");
+                r#"{"name": "maya", "groups": ["engineers"], "added_later": 1}"#
+            }),
+        );
+        let whoami = whoami_against(router).await.unwrap();
+        assert_eq!(whoami.name.as_str(), "maya");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_in_the_problems_words() {
+        let router = Router::new().fallback(|| async {
+            let body = r#"{"status": 409, "code": "conflict", "detail": "already denied"}"#;
+            (StatusCode::CONFLICT, body).into_response()
+        });
+        let error = whoami_against(router).await.unwrap_err();
+        assert_eq!(error.to_string(), "already denied");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_token_is_told_by_where_it_came_from() {
+        let router = Router::new().fallback(|| async { StatusCode::UNAUTHORIZED });
+        let error = whoami_against(router).await.unwrap_err();
+        assert!(error.to_string().contains("HALLPASS_TOKEN"), "{error}");
+        assert!(!format!("{error:?} {error}").contains("hpt_test"));
+    }
+
+    #[tokio::test]
+    async fn some_other_server_is_not_taken_for_hallpass() {
+        for status in [StatusCode::OK, StatusCode::BAD_GATEWAY, StatusCode::FOUND] {
+            let router = Router::new().fallback(move || async move { (status, "<html>") });
+            let error = whoami_against(router).await.unwrap_err();
+            assert!(matches!(error, CliError::NotHallpass { .. }), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn when_nothing_answers_the_address_is_told() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let error = api(&url).whoami().await.unwrap_err();
+        assert!(matches!(error, CliError::Unreachable { .. }), "{error:?}");
+        assert!(error.to_string().contains(&url), "{error}");
+        assert!(error.to_string().contains("refused"), "{error}");
+    }
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for url in [
+            "http://localhost:1",
+            "http://127.0.0.1:8432",
+            "https://[::1]:1",
+        ] {
+            assert!(is_local(url), "{url}");
+        }
+        for url in ["https://hallpass.example.com", "http://10.0.0.1"] {
+            assert!(!is_local(url), "{url}");
+        }
+    }
+}

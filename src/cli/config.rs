@@ -1,0 +1,255 @@
+//! `hallpass config check`.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use comfy_table::Cell;
+use serde::Serialize;
+
+use super::error::CliError;
+use super::human::{cell, table};
+use super::out::{GOOD, WARN, paint};
+use super::serve::ServeArgs;
+use super::{Done, Global, out};
+use crate::access::Databases;
+use crate::config::{
+    Config, ConfigErrors, Finding, ListenerTls, PrincipalConfig, TargetConfig, Upstream,
+    UpstreamTls,
+};
+
+/// Work with the configuration file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  hallpass config check --config /etc/hallpass/hallpass.toml")]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    Check(CheckArgs),
+}
+
+/// Read the configuration file and say what it means, or all that is wrong with it.
+///
+/// Nothing is started, changed or connected to. Exit code 1 if `serve` would refuse the file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  hallpass config check --config /etc/hallpass/hallpass.toml")]
+struct CheckArgs {
+    #[command(flatten)]
+    file: ServeArgs,
+}
+
+pub(super) fn run(global: &Global, args: &ConfigArgs) -> Done {
+    let ConfigCommand::Check(check) = &args.command;
+    let path = &check.file.config;
+    let loaded = Config::load(path);
+    if !global.output().is_human() {
+        global
+            .output()
+            .show(&Report::of(&loaded), |_| String::new())?;
+        return Ok(loaded.is_err().into());
+    }
+    let config = loaded.map_err(CliError::BadConfiguration)?;
+    for warning in &config.warnings {
+        out::note(&format!("{} {warning}", paint(WARN, "warning:")));
+    }
+    out::print(&summary(path, &config))?;
+    Ok(0)
+}
+
+/// What was found, as JSON.
+#[derive(Serialize)]
+struct Report<'a> {
+    ok: bool,
+    errors: Vec<Item<'a>>,
+    warnings: Vec<Item<'a>>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    file: &'a Path,
+    line: Option<usize>,
+    key: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Report<'a> {
+    fn of(loaded: &'a Result<Config, ConfigErrors>) -> Self {
+        let (errors, warnings): (&[Finding], &[Finding]) = match loaded {
+            Ok(config) => (&[], &config.warnings),
+            Err(errors) => (&errors.0, &[]),
+        };
+        Self {
+            ok: loaded.is_ok(),
+            errors: errors.iter().map(Item::of).collect(),
+            warnings: warnings.iter().map(Item::of).collect(),
+        }
+    }
+}
+
+impl<'a> Item<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        Self {
+            file: &finding.file,
+            line: finding.line,
+            key: &finding.key,
+            message: &finding.message,
+        }
+    }
+}
+
+fn summary(path: &Path, config: &Config) -> String {
+    let good = format!("{} is good.", path.display());
+    let server = table(&["SERVER", ""], server(config), "");
+    let principals = table(
+        &["PRINCIPAL", "GROUPS"],
+        config.principals.iter().map(principal).collect(),
+        "No principal: nobody can ask or approve.",
+    );
+    let targets = table(
+        &[
+            "TARGET",
+            "UPSTREAM",
+            "TLS",
+            "DATABASES",
+            "ASKED FOR BY",
+            "APPROVED BY",
+        ],
+        config.targets.iter().map(target).collect(),
+        "No target: there is nothing to ask for.",
+    );
+    [paint(GOOD, &good), server, principals, targets].join("\n\n")
+}
+
+fn server(config: &Config) -> Vec<Vec<Cell>> {
+    let proxy = &config.proxy;
+    let listen: Vec<String> = proxy.listen.iter().map(ToString::to_string).collect();
+    let certificate = config.tls.as_ref().map_or_else(
+        || "self-signed, made at the first start".to_owned(),
+        |files| files.certificate.display().to_string(),
+    );
+    let api = format!("{}, TLS {}", config.api.listen, tls(config.api.tls));
+    [
+        (
+            "proxy",
+            format!("{}, TLS {}", listen.join(", "), tls(proxy.tls)),
+        ),
+        ("api", api),
+        ("metrics", format!("http://{}/metrics", config.ops.listen)),
+        ("certificate", certificate),
+        ("store", config.store.path.display().to_string()),
+        ("audit", config.audit.folder.display().to_string()),
+    ]
+    .map(|(name, value)| vec![cell(name), cell(&value)])
+    .into()
+}
+
+fn tls(tls: ListenerTls) -> &'static str {
+    match tls {
+        ListenerTls::Required => "required",
+        ListenerTls::Off => "off",
+    }
+}
+
+fn principal(config: &PrincipalConfig) -> Vec<Cell> {
+    let principal = &config.principal;
+    vec![
+        cell(principal.name.as_str()),
+        cell(&principal.groups.join(", ")),
+    ]
+}
+
+fn target(config: &TargetConfig) -> Vec<Cell> {
+    let Upstream {
+        host, port, role, ..
+    } = &config.upstream;
+    let databases = match &config.target.databases {
+        Databases::All => "all".to_owned(),
+        Databases::Only(names) => names.join(", "),
+    };
+    vec![
+        cell(config.target.name.as_str()),
+        cell(&format!("{role} at {host}:{port}")),
+        cell(upstream_tls(config.upstream.tls)),
+        cell(&databases),
+        cell(&config.requesters.join(", ")),
+        cell(&config.approvers.join(", ")),
+    ]
+}
+
+fn upstream_tls(tls: UpstreamTls) -> &'static str {
+    match tls {
+        UpstreamTls::Off => "off",
+        UpstreamTls::Require => "require",
+        UpstreamTls::VerifyCa => "verify-ca",
+        UpstreamTls::VerifyFull => "verify-full",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD_FILE: &str = r#"
+data_dir = "data"
+[proxy]
+listen = ["127.0.0.1:6432"]
+[api]
+listen = "127.0.0.1:8432"
+[ops]
+listen = "127.0.0.1:9432"
+[principals.maya]
+groups = ["engineers"]
+token_sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+[principals.dana]
+groups = ["leads"]
+token_sha256 = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+[targets.orders-ro]
+host = "127.0.0.1"
+user = "orders_ro"
+tls = "off"
+databases = ["orders"]
+requesters = ["@engineers"]
+approvers = ["@leads"]
+"#;
+
+    fn load(text: &str) -> Result<Config, ConfigErrors> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hallpass.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path)
+    }
+
+    #[test]
+    fn a_good_file_is_told_back() {
+        let config = load(GOOD_FILE).unwrap();
+        let text = summary(Path::new("hallpass.toml"), &config);
+        for word in [
+            "hallpass.toml is good",
+            "127.0.0.1:6432, TLS required",
+            "127.0.0.1:8432, TLS off",
+            "maya",
+            "orders_ro at 127.0.0.1:5432",
+            "@leads",
+        ] {
+            assert!(text.contains(word), "{word} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn a_report_names_the_line_and_the_key() {
+        let loaded = load(&GOOD_FILE.replace("listen = [", "lisen = ["));
+        let report = serde_json::to_value(Report::of(&loaded)).unwrap();
+        assert_eq!(report["ok"], false);
+        let text = report["errors"].to_string();
+        assert!(
+            text.contains("lisen") && text.contains(r#""line":4"#),
+            "{text}"
+        );
+    }
+}

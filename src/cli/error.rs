@@ -1,0 +1,183 @@
+//! What goes wrong on the command line: one sentence, and what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::access::{RequestId, RequestState, TargetName};
+use crate::config::ConfigErrors;
+use crate::http::types::Problem;
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error("no hallpass server answers at {url}: {cause}")]
+    Unreachable { url: String, cause: String },
+    #[error("the certificate of {url} is not trusted: {cause}")]
+    Untrusted { url: String, cause: String },
+    #[error("{url} did not answer in time")]
+    TimedOut { url: String },
+    #[error("what answers at {url} does not speak hallpass's API: {cause}")]
+    NotHallpass { url: String, cause: String },
+    #[error("no API token is set for {url}")]
+    NoToken { url: String },
+    #[error("the server at {url} does not accept the token from {source_of_token}")]
+    Unauthorized {
+        url: String,
+        source_of_token: String,
+    },
+    #[error("{}", .0.detail)]
+    Problem(Problem),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{}: {what}", path.display())]
+    BadFile { path: PathBuf, what: String },
+    #[error("you have no live session for {target}")]
+    NoSession {
+        target: TargetName,
+        pending: Option<RequestId>,
+    },
+    #[error("{}", verdict(.0))]
+    NotApproved(RequestState),
+    #[error("psql is not installed, or not in the PATH")]
+    NoPsql,
+    #[error("the configuration is refused\n{0}")]
+    BadConfiguration(ConfigErrors),
+    #[error("{0}")]
+    Demo(String),
+    #[error("cannot write the output: {0}")]
+    Output(io::Error),
+}
+
+impl CliError {
+    /// What to do next, where there is something to do.
+    pub(super) fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::NotHallpass { .. } => {
+                "Is it running there? Another address: --url URL or HALLPASS_URL (see `hallpass login --help`).".into()
+            }
+            Self::Untrusted { .. } => {
+                "Name the certificates to trust with --ca FILE or HALLPASS_CA.".into()
+            }
+            Self::NoToken { .. } => "\
+Put your token into a file that only you can read, then set HALLPASS_TOKEN_FILE to its path
+(or HALLPASS_TOKEN to the token itself), or run `hallpass login --url URL --token-file FILE`."
+                .into(),
+            Self::Unauthorized { .. } => "\
+It may have been replaced, or belong to another server. `hallpass token` makes a new one; whoever
+runs the server puts its hash into the configuration."
+                .into(),
+            Self::Problem(problem) => return advice_on(&problem.code).map(Into::into),
+            Self::NoSession {
+                pending: Some(request),
+                ..
+            } => format!("Your request {request} waits for an approver: hallpass approve {request}"),
+            Self::NoSession { target, .. } => {
+                format!("Ask for one: hallpass request {target} --for 30m --reason \"why\" --wait")
+            }
+            Self::NoPsql => "\
+Install PostgreSQL's client (Debian, Ubuntu: apt install postgresql-client; Fedora: dnf install
+postgresql; macOS: brew install libpq), or use `hallpass connect --print` for another client."
+                .into(),
+            _ => return None,
+        })
+    }
+
+    /// 2 for wrong usage, else 1.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether the reader of our output has gone (`| head`): nothing to complain about.
+    pub(super) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// For `map_err`: the file system's refusal, with the file.
+    pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+}
+
+fn advice_on(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "not_found" => {
+            "It may be mistyped, or not yours to see: `hallpass targets`, `hallpass requests --all`, `hallpass sessions --all`."
+        }
+        "audit_unavailable" => {
+            "Nothing is granted while it cannot be recorded; whoever runs the server must look at its log."
+        }
+        _ => return None,
+    })
+}
+
+fn verdict(state: &RequestState) -> String {
+    match state {
+        RequestState::Denied { by, reason, .. } => {
+            format!("denied by {by}: {}", super::human::clean(reason))
+        }
+        RequestState::Withdrawn { .. } => "the request was withdrawn".into(),
+        RequestState::Lapsed { .. } => "the request lapsed: nobody decided in time".into(),
+        other => format!("the request is {}", other.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(code: &str) -> CliError {
+        CliError::Problem(Problem {
+            status: 404,
+            code: code.into(),
+            detail: "no such request".into(),
+        })
+    }
+
+    #[test]
+    fn a_problem_is_told_in_the_servers_words() {
+        assert_eq!(problem("not_found").to_string(), "no such request");
+        assert!(problem("not_found").advice().unwrap().contains("hallpass"));
+        assert_eq!(problem("conflict").advice(), None);
+    }
+
+    #[test]
+    fn a_missing_token_says_which_server_and_how_to_set_it() {
+        let error = CliError::NoToken {
+            url: "http://127.0.0.1:8432".into(),
+        };
+        assert!(error.to_string().contains("http://127.0.0.1:8432"));
+        assert!(error.advice().unwrap().contains("HALLPASS_TOKEN_FILE"));
+    }
+
+    #[test]
+    fn without_a_session_one_is_told_to_ask_or_to_wait() {
+        let target: TargetName = "orders-ro".parse().unwrap();
+        let none = CliError::NoSession {
+            target: target.clone(),
+            pending: None,
+        };
+        assert!(
+            none.advice()
+                .unwrap()
+                .contains("hallpass request orders-ro")
+        );
+        let pending = CliError::NoSession {
+            target,
+            pending: Some(RequestId::from_random(1)),
+        };
+        assert!(pending.advice().unwrap().contains("req-"));
+    }
+
+    #[test]
+    fn only_a_closed_pipe_is_silent() {
+        let closed = CliError::Output(io::ErrorKind::BrokenPipe.into());
+        let full = CliError::Output(io::ErrorKind::StorageFull.into());
+        assert!(closed.is_closed_pipe() && !full.is_closed_pipe());
+    }
+}

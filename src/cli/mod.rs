@@ -1,0 +1,281 @@
+//! The command line. All but `serve`, `config`, `token` and `demo` are clients of the REST API and
+//! of nothing else.
+
+mod api;
+mod completions;
+mod config;
+mod connect;
+mod connections;
+mod demo;
+mod error;
+mod human;
+mod login;
+mod out;
+mod psql;
+mod requests;
+mod serve;
+mod sessions;
+mod settings;
+mod strings;
+mod targets;
+mod token;
+mod whoami;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use api::Api;
+use error::CliError;
+use out::{Format, Output};
+
+pub use serve::ServeArgs;
+
+/// What a command ends with: the process's exit code, or what went wrong.
+type Done = Result<u8, CliError>;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "hallpass", version, about = ABOUT, long_about = ABOUT, after_help = AFTER)]
+#[command(propagate_version = false, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    /// None: prints where to begin.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const ABOUT: &str = "PostgreSQL access for as long as it is needed: asked for, approved, recorded.";
+
+const AFTER: &str = "\
+Examples:
+  hallpass request orders-ro --for 30m --reason \"INC-4312 stuck refunds\" --wait
+  hallpass connect orders-ro
+  hallpass demo
+
+`hallpass COMMAND --help` shows what a command takes, with examples.";
+
+const WELCOME: &str = "\
+hallpass lets you into PostgreSQL for as long as you need it: you ask, somebody approves, every
+statement is recorded, and the session ends by itself.
+
+  See it work       hallpass demo
+  Ask for access    hallpass request TARGET --for 30m --reason \"why\" --wait
+  Then              hallpass connect TARGET
+  Approve others    hallpass requests, then hallpass approve ID
+  Run a server      hallpass serve --config hallpass.toml
+
+Where the server is comes from HALLPASS_URL, who you are from HALLPASS_TOKEN_FILE;
+`hallpass login` writes both down. Everything else: hallpass --help";
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of all commands")]
+struct Global {
+    /// How results are printed; json is the API's own documents, one value
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value_t,
+        global = true,
+        value_name = "FORMAT"
+    )]
+    output: Format,
+    /// Where the server is [default: http://127.0.0.1:8432]
+    #[arg(
+        long,
+        env = "HALLPASS_URL",
+        hide_env_values = true,
+        global = true,
+        value_name = "URL"
+    )]
+    url: Option<String>,
+    /// The certificates (PEM) to trust for the server's API, if no public authority issued it
+    #[arg(
+        long,
+        env = "HALLPASS_CA",
+        hide_env_values = true,
+        global = true,
+        value_name = "FILE"
+    )]
+    ca: Option<PathBuf>,
+}
+
+impl Global {
+    fn output(&self) -> Output {
+        Output(self.output)
+    }
+
+    fn api(&self) -> Result<Api, CliError> {
+        Api::new(settings::gather(self)?)
+    }
+}
+
+/// The commands; what `--help` says of each is the comment on its arguments.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(ServeArgs),
+    Config(config::ConfigArgs),
+    Token(token::TokenArgs),
+    Login(login::LoginArgs),
+    Whoami(whoami::WhoamiArgs),
+    Targets(targets::TargetsArgs),
+    Request(requests::RequestArgs),
+    Requests(requests::RequestsArgs),
+    Approve(requests::ApproveArgs),
+    Deny(requests::DenyArgs),
+    Withdraw(requests::WithdrawArgs),
+    Sessions(sessions::SessionsArgs),
+    Revoke(sessions::RevokeArgs),
+    Connections(connections::ConnectionsArgs),
+    Connect(connect::ConnectArgs),
+    Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+impl Cli {
+    /// The arguments of `serve`, the one command that [`run`] does not do.
+    pub fn serve(&self) -> Option<&ServeArgs> {
+        match &self.command {
+            Some(Command::Serve(args)) => Some(args),
+            _ => None,
+        }
+    }
+}
+
+/// Runs every command but `serve`, and reports what went wrong.
+pub async fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        None => out::print(WELCOME).map(|()| 0),
+        Some(command) => dispatch(&cli.global, command).await,
+    };
+    finish(done)
+}
+
+async fn dispatch(global: &Global, command: Command) -> Done {
+    match command {
+        Command::Serve(_) => Err(CliError::Usage("`serve` is run by itself".into())),
+        Command::Config(args) => config::run(global, &args),
+        Command::Token(args) => token::run(global, &args),
+        Command::Login(args) => login::run(global, &args),
+        Command::Whoami(_) => whoami::run(global).await,
+        Command::Targets(_) => targets::run(global).await,
+        Command::Request(args) => requests::request(global, args).await,
+        Command::Requests(args) => requests::list(global, &args).await,
+        Command::Approve(args) => requests::approve(global, args).await,
+        Command::Deny(args) => requests::deny(global, args).await,
+        Command::Withdraw(args) => requests::withdraw(global, &args).await,
+        Command::Sessions(args) => sessions::list(global, &args).await,
+        Command::Revoke(args) => sessions::revoke(global, args).await,
+        Command::Connections(_) => connections::run(global).await,
+        Command::Connect(args) => connect::run(global, args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// Says on standard error why the process ends, the whole chain of it in one line.
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    out::note(&format!("{} {error:#}", out::paint(out::BAD, "error:")));
+    ExitCode::FAILURE
+}
+
+/// The exit code of what was done, after saying on standard error what went wrong.
+fn finish(done: Done) -> ExitCode {
+    match done {
+        Ok(code) => code.into(),
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            out::complain(&error);
+            error.exit_code().into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documented_commands_parse() {
+        for line in [
+            "hallpass",
+            "hallpass serve --config config/hallpass.toml",
+            "hallpass config check",
+            "hallpass token",
+            "hallpass login --url https://hallpass.example.com --token-file t",
+            "hallpass whoami",
+            "hallpass targets -o json",
+            "hallpass request orders-ro --for 30m --reason why --wait",
+            "hallpass requests --all",
+            "hallpass approve req-4m0t8z1kqc7e --for 10m",
+            "hallpass deny req-4m0t8z1kqc7e --reason no",
+            "hallpass withdraw req-4m0t8z1kqc7e",
+            "hallpass sessions --all --output json",
+            "hallpass revoke ses-4m0t8z1kqc7e --reason done",
+            "hallpass connections",
+            "hallpass connect orders-ro",
+            "hallpass connect ses-4m0t8z1kqc7e --print",
+            "hallpass connect orders-ro -- -d other -c select",
+            "hallpass demo --once --dir d",
+            "hallpass completions zsh",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors() {
+        for line in [
+            "hallpass request orders-ro --for 30m",
+            "hallpass request orders-ro --reason why",
+            "hallpass request Orders --for 30m --reason why",
+            "hallpass request orders-ro --for 30 --reason why",
+            "hallpass request orders-ro --for 0s --reason why",
+            "hallpass approve ses-4m0t8z1kqc7e",
+            "hallpass deny req-4m0t8z1kqc7e",
+            "hallpass connect orders-ro -d other",
+            "hallpass frobnicate",
+        ] {
+            assert_eq!(parse(line).err().map(|e| e.exit_code()), Some(2), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_command_takes_a_token_as_an_argument() {
+        use clap::CommandFactory;
+        let mut command = Cli::command();
+        command.build();
+        let all = std::iter::once(&command).chain(command.get_subcommands());
+        for argument in all.flat_map(clap::Command::get_arguments) {
+            assert_ne!(argument.get_long(), Some("token"));
+            assert_ne!(argument.get_long(), Some("password"));
+        }
+    }
+
+    #[test]
+    fn each_command_shows_an_example() {
+        use clap::CommandFactory;
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            assert!(
+                help.is_some_and(|help| help.contains("hallpass ")),
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Why a use case does not do what it was asked.
+
+use crate::access::{SubmissionError, TransitionError};
+use crate::audit::Unavailable;
+use crate::store::StoreError;
+
+/// Why a use case does not do what it was asked. The text may be shown to the caller.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing, or the caller may not see it: the same answer for both.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The caller sees it but may not do that with it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// What was asked makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is no longer, or not yet, in a state in which that can be done.
+    #[error("{0}")]
+    Conflict(String),
+    /// The audit cannot be written. What was asked is kept if it was a decision, but opens
+    /// nothing before it is recorded.
+    #[error("the audit log cannot be written: nothing is opened until it can be")]
+    AuditUnavailable,
+    /// The store fails. The cause is for the log.
+    #[error("the store is unavailable")]
+    Store(#[source] StoreError),
+    /// A session was ended here, but the store does not know.
+    #[error(
+        "the session was ended, but that could not be stored: repeat this, or a restart may open it again"
+    )]
+    NotStored(#[source] StoreError),
+    /// hallpass ends, or something broke inside.
+    #[error("it could not be completed; look at what became of it and try again")]
+    Interrupted,
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(_) | StoreError::LiveSession(_) => {
+                Self::Conflict(error.to_string())
+            }
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(Unavailable: Unavailable) -> Self {
+        Self::AuditUnavailable
+    }
+}
+
+impl From<SubmissionError> for Error {
+    fn from(error: SubmissionError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+impl From<TransitionError> for Error {
+    fn from(error: TransitionError) -> Self {
+        let text = error.to_string();
+        match error {
+            TransitionError::NotPending(_) => Self::Conflict(text),
+            TransitionError::OwnRequest | TransitionError::NotRequester => Self::Forbidden(text),
+            TransitionError::NoReason | TransitionError::Lengthened => Self::Invalid(text),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Time ends things: the part that runs beside the others.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{AccessRequest, Ending, Session, SessionState};
+use crate::audit::Event;
+use crate::store::{Filter, StoreError};
+
+use super::{Control, Error, act};
+
+/// The longest that the outbox waits for another try, and a clock that was set for a look at it.
+const PATROL: Duration = Duration::from_secs(1);
+
+impl Control {
+    /// Brings the state of before a restart back: gives the audit what it is owed, notes what
+    /// time has ended meanwhile, and opens the sessions that are live. Call it before clients
+    /// are let in.
+    ///
+    /// # Errors
+    /// If the store or the audit fails; then hallpass should not start.
+    pub async fn recover(&self) -> Result<(), Error> {
+        self.patrol().await?;
+        let live = Filter {
+            open_only: true,
+            ..Filter::default()
+        };
+        for session in self.store.sessions(&live).await? {
+            self.gate.open(&session);
+        }
+        self.changed();
+        Ok(())
+    }
+
+    /// Ends what time has ended, as it comes due, and tries the outbox again, until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut changes = self.changes();
+        let mut failing = false;
+        while !shutdown.is_cancelled() {
+            changes.borrow_and_update();
+            self.admission.expire_due();
+            let result = self.patrol().await;
+            report(&result, &mut failing);
+            if result.is_err() {
+                // What this very round changed must not start the next one at once.
+                changes.borrow_and_update();
+            }
+            let wait = tokio::time::sleep(result.unwrap_or(PATROL));
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = wait => {}
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    /// One round: what is due, then the outbox. How long until the next is needed.
+    pub(super) async fn patrol(&self) -> Result<Duration, Error> {
+        let now = self.now();
+        let due = self.store.due(now).await?;
+        for session in due.sessions {
+            self.expire_session(session).await?;
+        }
+        for request in due.requests {
+            self.lapse(request).await?;
+        }
+        self.gate.forget(now);
+        self.deliver().await?;
+        let next = due.next.and_then(|at| crate::clock::until(self.now(), at));
+        Ok(next.map_or(PATROL, |next| next.min(PATROL)))
+    }
+
+    /// Notes that a session is over. Its connections have their own deadline; this makes sure.
+    pub(super) async fn expire_session(&self, old: Session) -> Result<(), Error> {
+        let now = self.now();
+        let Some(new) = old.clone().expire(now) else {
+            return Ok(());
+        };
+        let change = act(now, ended(&new));
+        self.gate.end(&old, Ending::Expired);
+        unless_faster(self.store.transition_session(&old, &new, &change).await)?;
+        tracing::info!(session_id = %new.id, target = %new.target, principal = %new.principal, "session expired");
+        self.changed();
+        Ok(())
+    }
+
+    async fn lapse(&self, old: AccessRequest) -> Result<(), Error> {
+        let now = self.now();
+        let Some(new) = old.clone().lapse(now) else {
+            return Ok(());
+        };
+        let lapsed = Event::RequestLapsed { request: new.id };
+        let change = act(now, lapsed);
+        let result = self
+            .store
+            .transition_request(&old, &new, None, &change)
+            .await;
+        if unless_faster(result)? {
+            self.count(&new);
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// After an act that opens nothing: tells who waits, and gives it to the audit. Should that
+    /// fail, the act stands, and [`Control::run`] goes on trying.
+    pub(super) async fn follow_up(&self) {
+        self.changed();
+        if let Err(error) = self.deliver().await {
+            tracing::warn!(%error, "an act is kept for the audit, which cannot take it now");
+        }
+    }
+}
+
+/// The fact that a session ended, as its state tells.
+pub(super) fn ended(session: &Session) -> Event {
+    let principal = session.principal.clone();
+    let target = session.target.clone();
+    match &session.state {
+        SessionState::Revoked { by, reason, .. } => Event::SessionRevoked {
+            session: session.id,
+            principal,
+            target,
+            by: by.clone(),
+            reason: reason.clone(),
+        },
+        _ => Event::SessionExpired {
+            session: session.id,
+            principal,
+            target,
+        },
+    }
+}
+
+/// Whether the change was made; that somebody else made another before is no error.
+fn unless_faster(result: Result<(), StoreError>) -> Result<bool, Error> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(StoreError::Conflict(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says once that it fails, and once that it no longer does.
+fn report(result: &Result<Duration, Error>, failing: &mut bool) {
+    match result {
+        Err(error) if !*failing => {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(%error, cause, "the control plane cannot keep its state");
+        }
+        Ok(_) if *failing => tracing::info!("the control plane keeps its state again"),
+        _ => {}
+    }
+    *failing = result.is_err();
+}

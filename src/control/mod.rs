@@ -1,0 +1,202 @@
+//! The control plane: what people do about access, one use case per file.
+//!
+//! Whatever *grants* access is committed, then recorded in the audit, and only then opened in
+//! [`Admission`]; whatever *ends* it is committed, ended there at once, and then recorded. The
+//! store's outbox makes the record certain: it is tried again until the audit has it.
+
+mod decide;
+mod error;
+mod expire;
+mod gate;
+mod outbox;
+mod queries;
+mod revoke;
+mod secret;
+mod submit;
+mod withdraw;
+
+#[cfg(test)]
+mod invariants;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, watch};
+
+use crate::access::{AccessRequest, Principal, RequestId, Session, SessionId, Target, TargetName};
+use crate::admission::Admission;
+use crate::audit::{Event, Recorder};
+use crate::clock::Clock;
+use crate::policy::{Action, Policy};
+use crate::secret::random;
+use crate::store::{Act, Store};
+use crate::telemetry::Metrics;
+
+pub use crate::admission::ConnectionInfo;
+pub use error::Error;
+pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
+pub use secret::Granted;
+
+use gate::Gate;
+
+/// The longest reason of a denial or a revocation, in bytes.
+const MAX_REASON: usize = 2_000;
+
+/// What a reload replaces, as a whole.
+pub struct Rules {
+    /// The targets that there are.
+    pub targets: HashMap<TargetName, Target>,
+    /// Who may do what with them.
+    pub policy: Box<dyn Policy>,
+}
+
+impl Rules {
+    fn may(&self, principal: &Principal, action: Action, target: &TargetName) -> bool {
+        self.targets.contains_key(target) && self.policy.allows(principal, action, target)
+    }
+}
+
+/// What the control plane is made of.
+pub struct Parts {
+    /// Durable state.
+    pub store: Arc<dyn Store>,
+    /// Targets and policy, as of now.
+    pub rules: Rules,
+    /// The live sessions.
+    pub admission: Arc<Admission>,
+    /// The audit.
+    pub recorder: Recorder,
+    /// Time.
+    pub clock: Clock,
+    /// Where transitions are counted.
+    pub metrics: Arc<Metrics>,
+    /// How long a request waits for a decision.
+    pub request_lapse: Duration,
+}
+
+/// The use cases. [`Control::recover`] comes first, [`Control::run`] goes on beside them.
+pub struct Control {
+    store: Arc<dyn Store>,
+    rules: ArcSwap<Rules>,
+    gate: Gate,
+    admission: Arc<Admission>,
+    recorder: Recorder,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    request_lapse: Duration,
+    changes: watch::Sender<u64>,
+    /// Held while acts go from the outbox to the audit, so that each goes once and in order;
+    /// the number of the last that went.
+    delivery: Mutex<i64>,
+}
+
+impl Control {
+    /// Puts the parts together; nothing runs yet.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            store: parts.store,
+            rules: ArcSwap::from_pointee(parts.rules),
+            gate: Gate::new(Arc::clone(&parts.admission)),
+            admission: parts.admission,
+            recorder: parts.recorder,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            request_lapse: parts.request_lapse,
+            changes: watch::Sender::new(0),
+            delivery: Mutex::new(0),
+        })
+    }
+
+    /// Replaces targets and policy. What was decided under the old ones stands.
+    pub fn set_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// Counts transitions: changes whenever a request or a session did.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Wall time in the resolution of the store, so that what is answered is what is kept.
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+
+    /// The request, if `caller` may see it.
+    async fn visible_request(
+        &self,
+        caller: &Principal,
+        id: RequestId,
+    ) -> Result<AccessRequest, Error> {
+        let request = self.store.request(id).await?;
+        request
+            .filter(|request| {
+                request.requester == caller.name || self.may_approve(caller, &request.target)
+            })
+            .ok_or(Error::NotFound("request"))
+    }
+
+    /// The session, if `caller` may see it.
+    async fn visible_session(&self, caller: &Principal, id: SessionId) -> Result<Session, Error> {
+        let session = self.store.session(id).await?;
+        session
+            .filter(|session| self.sees(caller, session))
+            .ok_or(Error::NotFound("session"))
+    }
+
+    fn sees(&self, caller: &Principal, session: &Session) -> bool {
+        session.principal == caller.name || self.may_approve(caller, &session.target)
+    }
+
+    fn may_approve(&self, caller: &Principal, target: &TargetName) -> bool {
+        self.rules.load().may(caller, Action::Approve, target)
+    }
+
+    fn count(&self, request: &AccessRequest) {
+        let (target, state) = (request.target.as_str(), request.state.name());
+        self.metrics.access_request(target, state);
+        tracing::info!(request_id = %request.id, target, principal = %request.requester, state, "access request");
+    }
+}
+
+/// Runs `work` to its end even if the caller is dropped (a client that hangs up): an end that is
+/// committed must also be carried out.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.unwrap_or(Err(Error::Interrupted))
+}
+
+fn act(at: Timestamp, event: Event) -> Act {
+    Act { at, event }
+}
+
+fn random_id() -> u64 {
+    u64::from_be_bytes(random())
+}
+
+/// A reason as it is kept: trimmed, of bounded length, without control characters, because it is
+/// shown in terminals and in PostgreSQL's error messages.
+fn reason(text: &str) -> Result<&str, Error> {
+    let text = text.trim();
+    if text.len() > MAX_REASON {
+        let problem = format!("a reason has at most {MAX_REASON} bytes");
+        return Err(Error::Invalid(problem));
+    }
+    match text.chars().find(|&c| c.is_control() && c != '\n') {
+        Some(c) => Err(Error::Invalid(format!("{c:?} is not allowed in a reason"))),
+        None => Ok(text),
+    }
+}

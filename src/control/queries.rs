@@ -1,0 +1,213 @@
+//! What people may see: their own, and what they may decide on. The rest is not there.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::access::{
+    AccessRequest, Principal, RequestId, RequestState, Session, SessionId, Target,
+};
+use crate::admission::ConnectionInfo;
+use crate::policy::Action;
+use crate::store::{Filter, Visible};
+
+use super::{Control, Error};
+
+/// Items of one list at most, the newest first.
+const LIST: u32 = 500;
+/// How long the store may take to show that it answers.
+const PING: Duration = Duration::from_secs(1);
+
+/// A target as one principal sees it.
+#[derive(Debug, Clone)]
+pub struct TargetAccess {
+    /// The target.
+    pub target: Target,
+    /// Whether the principal may request it.
+    pub may_request: bool,
+    /// Whether the principal may approve requests for it.
+    pub may_approve: bool,
+}
+
+/// A request as one principal sees it.
+#[derive(Debug, Clone)]
+pub struct RequestStatus {
+    /// The request.
+    pub request: AccessRequest,
+    /// Whether the principal may decide it.
+    pub may_decide: bool,
+}
+
+/// A session, and what runs under it.
+#[derive(Debug, Clone)]
+pub struct SessionStatus {
+    /// The session.
+    pub session: Session,
+    /// Connections open under it now.
+    pub connections: usize,
+}
+
+/// Whether the parts that everything needs are in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readiness {
+    /// The audit's last write worked.
+    pub audit: bool,
+    /// The store answers.
+    pub store: bool,
+}
+
+impl Control {
+    /// The targets that `caller` may request or approve, by name.
+    pub fn targets(&self, caller: &Principal) -> Vec<TargetAccess> {
+        let rules = self.rules.load();
+        let access = |target: &Target| TargetAccess {
+            may_request: rules.may(caller, Action::Request, &target.name),
+            may_approve: rules.may(caller, Action::Approve, &target.name),
+            target: target.clone(),
+        };
+        let mut targets: Vec<_> = rules
+            .targets
+            .values()
+            .map(access)
+            .filter(|access| access.may_request || access.may_approve)
+            .collect();
+        targets.sort_by(|a, b| a.target.name.cmp(&b.target.name));
+        targets
+    }
+
+    /// The request, if `caller` may see it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if not, or if it is not there.
+    pub async fn request(&self, caller: &Principal, id: RequestId) -> Result<RequestStatus, Error> {
+        let request = self.visible_request(caller, id).await?;
+        Ok(self.request_status(caller, request))
+    }
+
+    /// The request as soon as it is no longer pending, or as it stands after `wait`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the caller may not see it, or if it is not there.
+    pub async fn decided_request(
+        &self,
+        caller: &Principal,
+        id: RequestId,
+        wait: Duration,
+    ) -> Result<RequestStatus, Error> {
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut changes = self.changes();
+        loop {
+            // Marked as seen before the look, so that no change falls between the two.
+            changes.borrow_and_update();
+            let status = self.request(caller, id).await?;
+            if status.request.state != RequestState::Pending {
+                return Ok(status);
+            }
+            let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
+            if changed.is_err() {
+                return Ok(status);
+            }
+        }
+    }
+
+    /// The requests that `caller` may see, the newest first; only pending ones if so asked.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn requests(
+        &self,
+        caller: &Principal,
+        pending_only: bool,
+    ) -> Result<Vec<RequestStatus>, Error> {
+        let filter = self.visible(caller, pending_only);
+        let requests = self.store.requests(&filter).await?;
+        let status = |request| self.request_status(caller, request);
+        Ok(requests.into_iter().map(status).collect())
+    }
+
+    /// The session, if `caller` may see it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if not, or if it is not there.
+    pub async fn session(&self, caller: &Principal, id: SessionId) -> Result<SessionStatus, Error> {
+        let session = self.visible_session(caller, id).await?;
+        Ok(self.session_status(session))
+    }
+
+    /// The sessions that `caller` may see, the newest first; only live ones if so asked.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn sessions(
+        &self,
+        caller: &Principal,
+        live_only: bool,
+    ) -> Result<Vec<SessionStatus>, Error> {
+        let filter = self.visible(caller, live_only);
+        let sessions = self.store.sessions(&filter).await?;
+        let mut counts: HashMap<SessionId, usize> = HashMap::new();
+        for connection in self.admission.connections() {
+            *counts.entry(connection.session).or_default() += 1;
+        }
+        let status = |session: Session| SessionStatus {
+            connections: counts.get(&session.id).copied().unwrap_or(0),
+            session,
+        };
+        Ok(sessions.into_iter().map(status).collect())
+    }
+
+    /// The open connections that `caller` may see, the oldest first.
+    pub fn connections(&self, caller: &Principal) -> Vec<ConnectionInfo> {
+        let mut connections = self.admission.connections();
+        connections.retain(|connection| {
+            connection.principal == caller.name || self.may_approve(caller, &connection.target)
+        });
+        connections.sort_by_key(|connection| (connection.opened_at, connection.id));
+        connections
+    }
+
+    /// Whether the parts that everything needs are in order.
+    pub async fn readiness(&self) -> Readiness {
+        let ping = tokio::time::timeout(PING, self.store.ping()).await;
+        Readiness {
+            audit: self.recorder.is_healthy(),
+            store: matches!(ping, Ok(Ok(()))),
+        }
+    }
+
+    pub(super) fn request_status(
+        &self,
+        caller: &Principal,
+        request: AccessRequest,
+    ) -> RequestStatus {
+        let may_decide = request.state == RequestState::Pending
+            && request.requester != caller.name
+            && self.may_approve(caller, &request.target);
+        RequestStatus {
+            request,
+            may_decide,
+        }
+    }
+
+    pub(super) fn session_status(&self, session: Session) -> SessionStatus {
+        let connections = self.admission.connections();
+        let of_session = |info: &&ConnectionInfo| info.session == session.id;
+        SessionStatus {
+            connections: connections.iter().filter(of_session).count(),
+            session,
+        }
+    }
+
+    fn visible(&self, caller: &Principal, open_only: bool) -> Filter {
+        let rules = self.rules.load();
+        let approvable =
+            |target: &&crate::access::TargetName| rules.may(caller, Action::Approve, target);
+        Filter {
+            open_only,
+            visible: Some(Visible {
+                principal: caller.name.clone(),
+                targets: rules.targets.keys().filter(approvable).cloned().collect(),
+            }),
+            limit: Some(LIST),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A person ends a session early.
+
+use std::sync::Arc;
+
+use crate::access::{Ending, Principal, Session, SessionId, SessionState};
+use crate::store::StoreError;
+
+use super::expire::ended;
+use super::{Control, Error, SessionStatus, act, reason, to_the_end};
+
+impl Control {
+    /// Ends a session. Its holder may, and whoever may approve for its target. When this returns,
+    /// nothing more is admitted and its connections are closing.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if it has ended before. If the store fails, its connections are closed
+    /// all the same, but the answer is [`Error::NotStored`] or [`Error::Store`].
+    pub async fn revoke(
+        self: &Arc<Self>,
+        caller: &Principal,
+        id: SessionId,
+        why: &str,
+    ) -> Result<SessionStatus, Error> {
+        let why = reason(why)?.to_owned();
+        let (control, caller) = (Arc::clone(self), caller.clone());
+        to_the_end(async move { control.end_early(&caller, id, &why).await }).await
+    }
+
+    async fn end_early(
+        &self,
+        caller: &Principal,
+        id: SessionId,
+        why: &str,
+    ) -> Result<SessionStatus, Error> {
+        let ending = Ending::Revoked {
+            by: caller.name.clone(),
+            reason: why.to_owned(),
+        };
+        let old = match self.visible_session(caller, id).await {
+            Err(Error::Store(error)) => return Err(self.end_unread(caller, id, ending, error)),
+            old => old?,
+        };
+        let now = self.now();
+        let Some(new) = old.clone().revoke(caller.name.clone(), why, now) else {
+            return Err(over(&old));
+        };
+        let change = act(now, ended(&new));
+        match self.store.transition_session(&old, &new, &change).await {
+            Ok(()) => self.gate.end(&new, ending),
+            Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
+            Err(error) => {
+                self.gate.end(&old, ending);
+                return Err(Error::NotStored(error));
+            }
+        }
+        tracing::info!(session_id = %id, target = %new.target, principal = %new.principal, by = %caller.name, "session ended");
+        self.follow_up().await;
+        match new.state {
+            SessionState::Expired { .. } => Err(over(&new)),
+            _ => Ok(self.session_status(new)),
+        }
+    }
+
+    /// Ends a session that cannot be looked up, going by what is known here.
+    fn end_unread(
+        &self,
+        caller: &Principal,
+        id: SessionId,
+        ending: Ending,
+        error: StoreError,
+    ) -> Error {
+        match self.gate.session(id) {
+            Some(known) if self.sees(caller, &known) => {
+                self.gate.end(&known, ending);
+                Error::NotStored(error)
+            }
+            _ => Error::Store(error),
+        }
+    }
+}
+
+fn over(session: &Session) -> Error {
+    let state = session.state.name();
+    Error::Conflict(format!("the session has ended: it is {state}"))
+}

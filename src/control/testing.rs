@@ -1,0 +1,312 @@
+//! A control plane in a temporary folder, whose store and audit can be made to fail.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use super::{Control, Parts, Rules};
+use crate::access::{
+    AccessRequest, ConnectionId, Databases, Principal, RequestId, Session, SessionId, Target,
+    TargetName,
+};
+use crate::admission::{Admission, Admittee, ConnectionInfo, Permit};
+use crate::audit::{Event, Recorder, Settings, reader};
+use crate::clock::Clock;
+use crate::policy::{Grants, Lists};
+use crate::secret::ServerKey;
+use crate::store::{Act, Due, Filter, Sqlite, Store, StoreError};
+use crate::telemetry::Metrics;
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// maya and noor may request `orders-ro` and `billing`; dana and lee approve the first, omar the
+/// second; sam may do nothing.
+pub(crate) struct World {
+    pub(crate) control: Arc<Control>,
+    pub(crate) store: Arc<Faulty>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
+    recorder: Recorder,
+    writer: JoinHandle<()>,
+    dir: TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::start(dir, Clock::manual(at(1_000_000)))
+    }
+
+    pub(crate) fn start(dir: TempDir, clock: Clock) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let key = ServerKey::from_bytes([7; 32]);
+        let admission = Arc::new(Admission::new(key, clock.clone(), Arc::clone(&metrics)));
+        let store = Arc::new(Faulty::open(&dir.path().join("hallpass.db")));
+        let settings = Settings {
+            folder: dir.path().join("audit"),
+            // A file per write, so that the folder's absence is felt at once.
+            segment_bytes: 1,
+            timeout: Duration::from_secs(20),
+        };
+        let (recorder, writer) =
+            Recorder::start(&settings, clock.clone(), Arc::clone(&metrics)).unwrap();
+        let control = Control::new(Parts {
+            store: store.clone(),
+            rules: rules(),
+            admission: Arc::clone(&admission),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+            request_lapse: HOUR,
+        });
+        Self {
+            control,
+            store,
+            admission,
+            metrics,
+            clock,
+            recorder,
+            writer,
+            dir,
+        }
+    }
+
+    /// Ends this one without ceremony and starts another on the same folder.
+    pub(crate) async fn restart(self) -> Self {
+        let Self {
+            control,
+            store,
+            clock,
+            recorder,
+            writer,
+            dir,
+            ..
+        } = self;
+        drop((control, recorder));
+        drop(store);
+        tokio::task::spawn_blocking(|| writer.join())
+            .await
+            .unwrap()
+            .unwrap();
+        Self::start(dir, clock)
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        let now = self.clock.now();
+        self.clock.set(now + time);
+    }
+
+    /// Takes the audit's folder away, or puts it back.
+    pub(crate) fn break_audit(&self, broken: bool) {
+        let (good, away) = (self.path("audit"), self.path("audit.away"));
+        let (from, to) = if broken { (good, away) } else { (away, good) };
+        std::fs::rename(from, to).unwrap();
+    }
+
+    pub(crate) fn audit_folder(&self) -> PathBuf {
+        self.path("audit")
+    }
+
+    pub(crate) fn audit(&self) -> Vec<Event> {
+        reader::records(&self.path("audit"))
+            .unwrap()
+            .map(|record| record.unwrap().event)
+            .collect()
+    }
+
+    /// The `type` of each audit event.
+    pub(crate) fn audit_types(&self) -> Vec<String> {
+        let name = |event| {
+            serde_json::to_value(event).unwrap()["type"]
+                .as_str()
+                .unwrap()
+                .into()
+        };
+        self.audit().into_iter().map(name).collect()
+    }
+
+    /// A connection under `session`.
+    pub(crate) fn connect(&self, session: &Session) -> Permit {
+        let connection = ConnectionInfo {
+            id: ConnectionId::from_random(1),
+            session: session.id,
+            principal: session.principal.clone(),
+            target: session.target.clone(),
+            database: "orders".into(),
+            peer: ([192, 0, 2, 1], 50_000).into(),
+            application_name: "psql".into(),
+            opened_at: self.clock.now(),
+        };
+        let admittee = Admittee {
+            connection,
+            replication: false,
+        };
+        let target = target(session.target.as_str());
+        self.admission.admit(admittee, &target).unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) async fn submit(&self, who: &str) -> RequestId {
+        self.submit_for(who, "orders-ro", HOUR).await
+    }
+
+    pub(crate) async fn submit_for(&self, who: &str, target: &str, length: Duration) -> RequestId {
+        let (who, target) = (principal(who), target.parse().unwrap());
+        let status = self.control.submit(&who, &target, length, "INC-1").await;
+        status.unwrap().request.id
+    }
+
+    /// A session of maya for `orders-ro`, approved by dana.
+    pub(crate) async fn session(&self) -> Session {
+        let request = self.submit("maya").await;
+        let approved = self
+            .control
+            .approve(&principal("dana"), request, None)
+            .await;
+        approved.unwrap().1.session
+    }
+}
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+pub(crate) fn principal(name: &str) -> Principal {
+    let group = match name {
+        "maya" | "noor" => "engineers",
+        "dana" | "lee" => "leads",
+        _ => "others",
+    };
+    Principal {
+        name: name.parse().unwrap(),
+        groups: vec![group.into()],
+    }
+}
+
+pub(crate) fn rules() -> Rules {
+    let targets = ["orders-ro", "billing"].map(|name| (name.parse().unwrap(), target(name)));
+    let grants = |approver: &str| Grants {
+        requesters: ["@engineers".to_owned()].into(),
+        approvers: [approver.to_owned()].into(),
+    };
+    let lists = [("orders-ro", "@leads"), ("billing", "omar")];
+    let lists = lists.map(|(name, by)| (name.parse::<TargetName>().unwrap(), grants(by)));
+    Rules {
+        targets: targets.into(),
+        policy: Box::new(Lists::new(lists.into())),
+    }
+}
+
+pub(crate) fn target(name: &str) -> Target {
+    Target {
+        name: name.parse().unwrap(),
+        description: "Orders, read only".into(),
+        databases: Databases::Only(vec!["orders".into()]),
+        default_database: "orders".into(),
+        max_duration: 8 * HOUR,
+        max_connections: 100,
+        idle_timeout: None,
+        replication: false,
+    }
+}
+
+/// The embedded store, but it fails when told so.
+pub(crate) struct Faulty {
+    store: Sqlite,
+    pub(crate) down: AtomicBool,
+    /// Only changes fail.
+    pub(crate) read_only: AtomicBool,
+}
+
+impl Faulty {
+    fn open(path: &Path) -> Self {
+        Self {
+            store: Sqlite::open(path).unwrap(),
+            down: AtomicBool::new(false),
+            read_only: AtomicBool::new(false),
+        }
+    }
+
+    fn reads(&self) -> Result<&Sqlite, StoreError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        Ok(&self.store)
+    }
+
+    fn writes(&self) -> Result<&Sqlite, StoreError> {
+        if self.read_only.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        self.reads()
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn insert_request(&self, request: &AccessRequest, act: &Act) -> Result<(), StoreError> {
+        self.writes()?.insert_request(request, act).await
+    }
+
+    async fn request(&self, id: RequestId) -> Result<Option<AccessRequest>, StoreError> {
+        self.reads()?.request(id).await
+    }
+
+    async fn requests(&self, filter: &Filter) -> Result<Vec<AccessRequest>, StoreError> {
+        self.reads()?.requests(filter).await
+    }
+
+    async fn transition_request(
+        &self,
+        old: &AccessRequest,
+        new: &AccessRequest,
+        session: Option<&Session>,
+        act: &Act,
+    ) -> Result<(), StoreError> {
+        let store = self.writes()?;
+        store.transition_request(old, new, session, act).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.reads()?.session(id).await
+    }
+
+    async fn sessions(&self, filter: &Filter) -> Result<Vec<Session>, StoreError> {
+        self.reads()?.sessions(filter).await
+    }
+
+    async fn transition_session(
+        &self,
+        old: &Session,
+        new: &Session,
+        act: &Act,
+    ) -> Result<(), StoreError> {
+        self.writes()?.transition_session(old, new, act).await
+    }
+
+    async fn due(&self, now: Timestamp) -> Result<Due, StoreError> {
+        self.reads()?.due(now).await
+    }
+
+    async fn outbox(&self) -> Result<Vec<(i64, Act)>, StoreError> {
+        self.reads()?.outbox().await
+    }
+
+    async fn outbox_done(&self, number: i64) -> Result<(), StoreError> {
+        self.writes()?.outbox_done(number).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.reads()?.ping().await
+    }
+}

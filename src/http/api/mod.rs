@@ -1,0 +1,137 @@
+//! The REST API, `/api/v1`. Handlers translate; what may be done is decided in `control`.
+
+mod identity;
+mod requests;
+mod sessions;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use super::auth::Principals;
+use super::problem::{Rejection, uniform};
+use super::throttle::Throttle;
+use crate::control::Control;
+
+/// Bytes of a body at most.
+const BODY: usize = 64 * 1024;
+/// The longest that a call may take; longer than the longest wait that may be asked for.
+const TIMEOUT: Duration = Duration::from_secs(45);
+
+/// How clients reach the proxy; goes with a session's secret.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The host to dial.
+    pub host: String,
+    /// The port to dial.
+    pub port: u16,
+    /// libpq's `sslmode` that fits the proxy: `verify-full`, or `disable` with TLS off.
+    pub sslmode: String,
+    /// The certificates to trust, in PEM, where the proxy's is not from a public authority.
+    pub ca_certificate: Option<String>,
+}
+
+/// What the API needs.
+pub struct ApiParts {
+    /// The use cases.
+    pub control: Arc<Control>,
+    /// Who may call; swapped on reload.
+    pub principals: Arc<ArcSwap<Principals>>,
+    /// Where the proxy is; swapped on reload.
+    pub endpoint: Arc<ArcSwap<Endpoint>>,
+    /// Ends calls that wait.
+    pub shutdown: CancellationToken,
+}
+
+#[derive(Clone)]
+pub(super) struct ApiState {
+    pub(super) control: Arc<Control>,
+    pub(super) principals: Arc<ArcSwap<Principals>>,
+    pub(super) endpoint: Arc<ArcSwap<Endpoint>>,
+    pub(super) shutdown: CancellationToken,
+    pub(super) throttle: Arc<Throttle>,
+}
+
+/// The API's routes. The throttle goes by `ConnectInfo<SocketAddr>`, which `serve` provides.
+pub fn router(parts: ApiParts) -> Router {
+    let state = ApiState {
+        control: parts.control,
+        principals: parts.principals,
+        endpoint: parts.endpoint,
+        shutdown: parts.shutdown,
+        throttle: Arc::default(),
+    };
+    let no_store =
+        SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let no_sniff = SetResponseHeaderLayer::overriding(
+        X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    // From the inside out: the last one sees the request first.
+    Router::new()
+        .nest("/api/v1", routes())
+        .with_state(state)
+        .layer(RequestBodyLimitLayer::new(BODY))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            TIMEOUT,
+        ))
+        .layer(CatchPanicLayer::custom(broken))
+        .layer(map_response(uniform))
+        .layer(no_store)
+        .layer(no_sniff)
+        .layer(from_fn(log))
+}
+
+fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/whoami", get(identity::whoami))
+        .route("/targets", get(identity::targets))
+        .route("/requests", get(requests::list).post(requests::submit))
+        .route("/requests/{id}", get(requests::show))
+        .route("/requests/{id}/approve", post(requests::approve))
+        .route("/requests/{id}/deny", post(requests::deny))
+        .route("/requests/{id}/withdraw", post(requests::withdraw))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{id}", get(sessions::show))
+        .route("/sessions/{id}/revoke", post(sessions::revoke))
+        .route("/sessions/{id}/secret", post(sessions::secret))
+        .route("/connections", get(sessions::connections))
+}
+
+/// A handler panicked. The message may hold anything, so it is not logged here.
+fn broken(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    tracing::error!("an API handler panicked");
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    Rejection::new(status, "internal", "something broke inside").into_response()
+}
+
+/// The access log: never the query, a header or a body.
+async fn log(request: Request, next: Next) -> Response<Body> {
+    let started = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    tracing::debug!(%method, path, status, elapsed = ?started.elapsed(), "api");
+    response
+}

@@ -1,0 +1,134 @@
+//! Access requests.
+
+use std::time::Duration;
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderName, StatusCode};
+use serde::Deserialize;
+
+use super::super::auth::Caller;
+use super::super::extract::{Json, Query, duration};
+use super::super::problem::Rejection;
+use super::super::types::{Approve, Approved, Reason, RequestView, SubmitRequest};
+use super::{ApiState, views};
+use crate::access::RequestId;
+use crate::control::Error;
+
+/// The longest wait for a decision that may be asked for.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct List {
+    #[serde(default)]
+    state: ListState,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum ListState {
+    #[default]
+    Pending,
+    All,
+}
+
+/// `GET requests?state=pending|all`
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Query(list): Query<List>,
+) -> Result<Answer<Vec<RequestView>>, Rejection> {
+    let pending_only = list.state == ListState::Pending;
+    let requests = state.control.requests(&caller, pending_only).await?;
+    Ok(Answer(requests.into_iter().map(views::request).collect()))
+}
+
+/// `POST requests`
+pub(super) async fn submit(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Json(asked): Json<SubmitRequest>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Answer<RequestView>), Rejection> {
+    let length = duration(&asked.duration)?;
+    let (target, reason) = (&asked.target, &asked.reason);
+    let submitted = state
+        .control
+        .submit(&caller, target, length, reason)
+        .await?;
+    let location = format!("/api/v1/requests/{}", submitted.request.id);
+    let view = views::request(submitted);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(view)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wait {
+    wait: Option<String>,
+}
+
+/// `GET requests/{id}?wait=20s`: with `wait`, answers when it is decided, or after that time.
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    Query(Wait { wait }): Query<Wait>,
+) -> Result<Answer<RequestView>, Rejection> {
+    let (id, wait) = (parse(&id)?, wait.as_deref().map(duration).transpose()?);
+    let wait = wait.unwrap_or_default();
+    if wait > MAX_WAIT {
+        return Err(Rejection::invalid("a call waits for at most 30s"));
+    }
+    let status = tokio::select! {
+        status = state.control.decided_request(&caller, id, wait) => status?,
+        () = state.shutdown.cancelled() => state.control.request(&caller, id).await?,
+    };
+    Ok(Answer(views::request(status)))
+}
+
+/// `POST requests/{id}/approve`
+pub(super) async fn approve(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    Json(approve): Json<Approve>,
+) -> Result<Answer<Approved>, Rejection> {
+    let shorter = approve.duration.as_deref().map(duration).transpose()?;
+    let (request, session) = state.control.approve(&caller, parse(&id)?, shorter).await?;
+    Ok(Answer(Approved {
+        request: views::request(request),
+        session: views::session(session),
+    }))
+}
+
+/// `POST requests/{id}/deny`
+pub(super) async fn deny(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    Json(Reason { reason }): Json<Reason>,
+) -> Result<Answer<RequestView>, Rejection> {
+    let denied = state.control.deny(&caller, parse(&id)?, &reason).await?;
+    Ok(Answer(views::request(denied)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// `POST requests/{id}/withdraw`
+pub(super) async fn withdraw(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    Json(Nothing {}): Json<Nothing>,
+) -> Result<Answer<RequestView>, Rejection> {
+    let withdrawn = state.control.withdraw(&caller, parse(&id)?).await?;
+    Ok(Answer(views::request(withdrawn)))
+}
+
+/// What is no id names no request: the same answer as for one that is not there.
+fn parse(id: &str) -> Result<RequestId, Error> {
+    id.parse().map_err(|_| Error::NotFound("request"))
+}

@@ -1,0 +1,85 @@
+//! Sessions, their secrets and their connections.
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use super::super::auth::Caller;
+use super::super::extract::{Json, Query};
+use super::super::problem::Rejection;
+use super::super::types::{ConnectionView, Reason, SessionSecret, SessionView};
+use super::{ApiState, views};
+use crate::access::SessionId;
+use crate::control::Error;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct List {
+    #[serde(default)]
+    state: ListState,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum ListState {
+    #[default]
+    Live,
+    All,
+}
+
+/// `GET sessions?state=live|all`
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Query(list): Query<List>,
+) -> Result<Answer<Vec<SessionView>>, Rejection> {
+    let live_only = list.state == ListState::Live;
+    let sessions = state.control.sessions(&caller, live_only).await?;
+    Ok(Answer(sessions.into_iter().map(views::session).collect()))
+}
+
+/// `GET sessions/{id}`
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<SessionView>, Rejection> {
+    let session = state.control.session(&caller, parse(&id)?).await?;
+    Ok(Answer(views::session(session)))
+}
+
+/// `POST sessions/{id}/revoke`
+pub(super) async fn revoke(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    Json(Reason { reason }): Json<Reason>,
+) -> Result<Answer<SessionView>, Rejection> {
+    let revoked = state.control.revoke(&caller, parse(&id)?, &reason).await?;
+    Ok(Answer(views::session(revoked)))
+}
+
+/// `POST sessions/{id}/secret`
+pub(super) async fn secret(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<SessionSecret>, Rejection> {
+    let granted = state.control.read_secret(&caller, parse(&id)?).await?;
+    let endpoint = state.endpoint.load();
+    Ok(Answer(views::secret(granted, &endpoint)))
+}
+
+/// `GET connections`
+pub(super) async fn connections(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+) -> Answer<Vec<ConnectionView>> {
+    let connections = state.control.connections(&caller);
+    Answer(connections.into_iter().map(views::connection).collect())
+}
+
+/// What is no id names no session: the same answer as for one that is not there.
+fn parse(id: &str) -> Result<SessionId, Error> {
+    id.parse().map_err(|_| Error::NotFound("session"))
+}

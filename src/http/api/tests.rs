@@ -1,0 +1,540 @@
+//! The API from outside: every route for every kind of caller, and what strangers may send.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Request, StatusCode};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::super::types::{RequestView, SessionView, TargetView};
+use super::{ApiParts, Endpoint, Principals, router};
+use crate::access::{RequestState, SessionState};
+use crate::control::testing::{World, principal};
+use crate::secret::sha256;
+
+struct Api {
+    world: World,
+    router: Router,
+    shutdown: CancellationToken,
+}
+
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+/// The token of `name`.
+fn token(name: &str) -> String {
+    format!("token-of-{name}")
+}
+
+impl Api {
+    fn new() -> Self {
+        let world = World::new();
+        let names = ["maya", "noor", "dana", "lee", "omar", "sam"];
+        let entries = names.map(|name| (principal(name), sha256(token(name).as_bytes())));
+        let endpoint = Endpoint {
+            host: "db.example.com".into(),
+            port: 6432,
+            sslmode: "verify-full".into(),
+            ca_certificate: Some("PEM".into()),
+        };
+        let shutdown = CancellationToken::new();
+        let router = router(ApiParts {
+            control: Arc::clone(&world.control),
+            principals: Arc::new(ArcSwap::from_pointee(Principals::new(entries))),
+            endpoint: Arc::new(ArcSwap::from_pointee(endpoint)),
+            shutdown: shutdown.clone(),
+        });
+        Self {
+            world,
+            router,
+            shutdown,
+        }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        }
+    }
+
+    async fn call(&self, who: &str, method: &str, path: &str, body: &str) -> Reply {
+        self.send(request(&token(who), method, path, body.to_owned()))
+            .await
+    }
+
+    /// `path` with `{request}` and `{session}` replaced by something that maya has.
+    async fn fill(&self, path: &str) -> String {
+        if path.contains("{session}") {
+            let session = self.world.session().await.id.to_string();
+            return path.replace("{session}", &session);
+        }
+        if path.contains("{request}") {
+            let request = self.world.submit("maya").await.to_string();
+            return path.replace("{request}", &request);
+        }
+        path.to_owned()
+    }
+}
+
+fn request(token: &str, method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(format!("/api/v1/{path}"))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap()
+}
+
+const SUBMIT: &str = r#"{"target":"orders-ro","duration":"30m","reason":"INC-1"}"#;
+
+/// Method, path, body; then what a requester (whose it is), an approver of the target, an
+/// approver of another target, and one who may do nothing are answered.
+const ROUTES: &[(&str, &str, &str, [u16; 4])] = &[
+    ("GET", "whoami", "", [200, 200, 200, 200]),
+    ("GET", "targets", "", [200, 200, 200, 200]),
+    ("GET", "requests", "", [200, 200, 200, 200]),
+    ("POST", "requests", SUBMIT, [201, 403, 404, 404]),
+    ("GET", "requests/{request}", "", [200, 200, 404, 404]),
+    (
+        "POST",
+        "requests/{request}/approve",
+        "{}",
+        [403, 200, 404, 404],
+    ),
+    (
+        "POST",
+        "requests/{request}/deny",
+        r#"{"reason":"no"}"#,
+        [403, 200, 404, 404],
+    ),
+    (
+        "POST",
+        "requests/{request}/withdraw",
+        "",
+        [200, 403, 404, 404],
+    ),
+    ("GET", "sessions", "", [200, 200, 200, 200]),
+    ("GET", "sessions/{session}", "", [200, 200, 404, 404]),
+    (
+        "POST",
+        "sessions/{session}/revoke",
+        "{}",
+        [200, 200, 404, 404],
+    ),
+    (
+        "POST",
+        "sessions/{session}/secret",
+        "",
+        [200, 403, 404, 404],
+    ),
+    ("GET", "connections", "", [200, 200, 200, 200]),
+];
+
+#[test]
+fn every_route_has_a_line_in_the_table() {
+    let source = include_str!("mod.rs");
+    let handlers = source.matches("get(").count() + source.matches("post(").count();
+    assert_eq!(handlers, ROUTES.len());
+}
+
+#[tokio::test]
+async fn every_route_answers_each_kind_of_caller_as_the_table_says() {
+    for (method, path, body, expected) in ROUTES {
+        for (who, expected) in ["maya", "dana", "omar", "sam"].iter().zip(expected) {
+            let api = Api::new();
+            let filled = api.fill(path).await;
+            let reply = api.call(who, method, &filled, body).await;
+            assert_eq!(
+                reply.status, *expected,
+                "{method} {path} as {who}: {}",
+                reply.body
+            );
+            check_form(&reply);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_route_answers_without_a_valid_token() {
+    for (method, path, body, _) in ROUTES {
+        let api = Api::new();
+        let path = api.fill(path).await;
+        for credentials in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer wrong",
+            "Basic token-of-maya",
+            "token-of-maya",
+        ] {
+            let mut request = request("x", method, &path, (*body).to_owned());
+            request
+                .headers_mut()
+                .insert("authorization", credentials.parse().unwrap());
+            let reply = api.send(request).await;
+            assert_eq!(reply.status, 401, "{method} {path} {credentials}");
+            assert!(reply.headers.contains_key("www-authenticate"));
+            check_form(&reply);
+        }
+    }
+}
+
+/// What every answer has, and every error besides.
+fn check_form(reply: &Reply) {
+    assert_eq!(reply.headers["cache-control"], "no-store");
+    assert_eq!(reply.headers["x-content-type-options"], "nosniff");
+    if reply.status.is_success() {
+        assert_eq!(reply.headers["content-type"], "application/json");
+        return;
+    }
+    assert_eq!(reply.headers["content-type"], "application/problem+json");
+    assert_eq!(reply.body["status"], reply.status.as_u16());
+    for field in ["code", "detail"] {
+        assert!(
+            !reply.body[field].as_str().unwrap().is_empty(),
+            "{}",
+            reply.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods_are_problems_too() {
+    let api = Api::new();
+    for (method, path, expected) in [
+        ("GET", "nothing", 404),
+        ("GET", "", 404),
+        ("GET", "whoami/", 404),
+        ("GET", "requests/req-000000000000", 404),
+        ("GET", "requests/%00", 404),
+        ("GET", "requests/%ff", 400),
+        ("POST", "sessions/ses-x/revoke", 404),
+        ("DELETE", "requests", 405),
+        ("POST", "whoami", 405),
+        ("GET", "requests?state=maybe", 400),
+        ("GET", "requests?colour=red", 400),
+        ("GET", "requests?state=all&state=pending", 400),
+        ("GET", "sessions?state=pending", 400),
+        ("GET", "requests/req-000000000000?wait=31s", 400),
+        ("GET", "requests/req-000000000000?wait=-1s", 400),
+        ("GET", "requests/req-000000000000?wait=soon", 400),
+        ("GET", "requests/req-000000000000?wait=1s", 404),
+    ] {
+        let reply = api.call("maya", method, path, "").await;
+        assert_eq!(reply.status, expected, "{method} {path}: {}", reply.body);
+        check_form(&reply);
+    }
+    let reply = api.call("maya", "DELETE", "requests", "").await;
+    assert_eq!(reply.headers["allow"], "GET,HEAD,POST");
+}
+
+#[tokio::test]
+async fn bodies_that_make_no_sense_are_refused_and_grant_nothing() {
+    let api = Api::new();
+    let deep = format!("{{\"target\":{}", "[".repeat(10_000));
+    let deep_unknown = format!("{{\"x\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    let mut bodies: Vec<Vec<u8>> = [
+        "",
+        "{",
+        "null",
+        "true",
+        "1",
+        "\"x\"",
+        "[]",
+        "[[]]",
+        "{}",
+        "NaN",
+        "{}{}",
+        "\u{feff}{}",
+        r#"["orders-ro","30m","INC-1"]"#,
+        r#"{"target":"orders-ro","duration":"30m"}"#,
+        r#"{"target":null,"duration":"30m","reason":"x"}"#,
+        r#"{"target":["orders-ro"],"duration":"30m","reason":"x"}"#,
+        r#"{"target":"Orders Ro","duration":"30m","reason":"x"}"#,
+        r#"{"target":"orders-ro","duration":30,"reason":"x"}"#,
+        r#"{"target":"orders-ro","duration":"30m","reason":{"a":1}}"#,
+        r#"{"target":"orders-ro","duration":"30m","reason":"x","approved":true}"#,
+        r#"{"target":"orders-ro","target":"orders-ro","duration":"30m","reason":"x"}"#,
+        r#"{"target":"orders-ro","duration":"30m","reason":"x"} trailing"#,
+        r#"{"target":"orders-ro","duration":"30m","reason":"  "}"#,
+        r#"{"target":"orders-ro","duration":"30m","reason":"a\u0000b"}"#,
+        r#"{"target":"orders-ro","duration":"30m","reason":"\ud800"}"#,
+        &deep,
+        &deep_unknown,
+    ]
+    .map(|body| body.as_bytes().to_vec())
+    .into();
+    bodies.push(b"{\"target\":\"orders-ro\",\"duration\":\"30m\",\"reason\":\"\xff\"}".to_vec());
+    let durations = [
+        "",
+        "0",
+        "0s",
+        "-5m",
+        "9h",
+        "500 years",
+        "99999999999999999999y",
+        "1e9s",
+        "30",
+        "m",
+        "1s 1",
+        "999ms",
+        "\u{0663}m",
+        "30m\n30m;",
+    ];
+    for duration in durations {
+        let body = json!({ "target": "orders-ro", "duration": duration, "reason": "x" });
+        bodies.push(body.to_string().into_bytes());
+    }
+    for body in bodies {
+        let text = String::from_utf8_lossy(&body[..body.len().min(100)]).into_owned();
+        let reply = api
+            .send(request(&token("maya"), "POST", "requests", body))
+            .await;
+        assert_eq!(reply.status, 400, "{text}");
+        assert_eq!(reply.body["code"], "invalid", "{text}");
+        check_form(&reply);
+    }
+    let id = api.world.submit("maya").await;
+    for body in [
+        "null",
+        "[]",
+        "[\"30m\"]",
+        r#"{"duration":null,"x":1}"#,
+        r#"{"duration":"0s"}"#,
+        r#"{"duration":"2h"}"#,
+    ] {
+        let reply = api
+            .call("dana", "POST", &format!("requests/{id}/approve"), body)
+            .await;
+        assert_eq!(reply.status, 400, "{body}");
+    }
+    assert_eq!(api.world.admission.live_sessions(), 0);
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_not_json_is_refused() {
+    let api = Api::new();
+    let huge = format!(r#"{{"reason":"{}"}}"#, "x".repeat(70_000));
+    let reply = api.call("maya", "POST", "requests", &huge).await;
+    assert_eq!(reply.status, 413);
+    check_form(&reply);
+    // The same without a length that could be seen beforehand.
+    let mut unsized_body = request(&token("maya"), "POST", "requests", "");
+    let chunks = std::iter::repeat_n(vec![b' '; 4096], 20);
+    *unsized_body.body_mut() = Body::new(Chunks(chunks.collect()));
+    let reply = api.send(unsized_body).await;
+    assert_eq!(reply.status, 413);
+    check_form(&reply);
+    let mut form = request(&token("maya"), "POST", "requests", SUBMIT);
+    let urlencoded = "application/x-www-form-urlencoded".parse().unwrap();
+    form.headers_mut().insert("content-type", urlencoded);
+    let reply = api.send(form).await;
+    assert_eq!(reply.status, 415);
+    check_form(&reply);
+}
+
+/// A body that comes in pieces.
+struct Chunks(std::collections::VecDeque<Vec<u8>>);
+
+impl hyper::body::Body for Chunks {
+    type Data = axum::body::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        let next = self.0.pop_front();
+        let frame = next.map(|piece| Ok(hyper::body::Frame::data(piece.into())));
+        std::task::Poll::Ready(frame)
+    }
+}
+
+#[tokio::test]
+async fn a_request_goes_from_submission_to_a_secret() {
+    let api = Api::new();
+    let submitted = api.call("maya", "POST", "requests", SUBMIT).await;
+    assert_eq!(submitted.body["state"], "pending");
+    assert_eq!(submitted.body["duration"], "30m");
+    assert_eq!(submitted.body["may_decide"], false);
+    let id = submitted.body["id"].as_str().unwrap();
+    assert_eq!(
+        submitted.headers["location"],
+        format!("/api/v1/requests/{id}")
+    );
+    let seen = api.call("dana", "GET", "requests", "").await;
+    assert_eq!(seen.body[0]["id"], id);
+    assert_eq!(seen.body[0]["may_decide"], true);
+
+    let approve = format!("requests/{id}/approve");
+    let approved = api
+        .call("dana", "POST", &approve, r#"{"duration":"10m"}"#)
+        .await;
+    assert_eq!(approved.body["request"]["state"], "approved");
+    assert_eq!(approved.body["session"]["state"], "active");
+    let again = api.call("lee", "POST", &approve, "").await;
+    assert_eq!(
+        (again.status.as_u16(), &again.body["code"]),
+        (409, &json!("conflict"))
+    );
+
+    let session = approved.body["session"]["id"].as_str().unwrap();
+    let secret = api
+        .call("maya", "POST", &format!("sessions/{session}/secret"), "")
+        .await;
+    assert_eq!(secret.body["user"], "maya~orders-ro");
+    assert_eq!(secret.body["host"], "db.example.com");
+    assert_eq!(secret.body["database"], "orders");
+    let expected = api.world.admission.secret(session.parse().unwrap());
+    assert_eq!(secret.body["password"], expected.expose());
+
+    let revoke = format!("sessions/{session}/revoke");
+    let revoked = api
+        .call("maya", "POST", &revoke, r#"{"reason":"done"}"#)
+        .await;
+    assert_eq!(revoked.body["state"], "revoked");
+    let live = api.call("maya", "GET", "sessions", "").await;
+    assert_eq!(live.body, json!([]));
+    let all = api.call("maya", "GET", "sessions?state=all", "").await;
+    assert_eq!(all.body[0]["reason"], "INC-1");
+    assert_eq!(all.body[0]["revocation_reason"], "done");
+}
+
+#[tokio::test]
+async fn what_the_api_answers_reads_back_as_its_documents() {
+    let api = Api::new();
+    let session = api.world.session().await;
+    let control = &api.world.control;
+    let other = api.world.submit("noor").await;
+    control.deny(&principal("dana"), other, "no").await.unwrap();
+    control
+        .revoke(&principal("dana"), session.id, "stop")
+        .await
+        .unwrap();
+    let requests = api.call("dana", "GET", "requests?state=all", "").await;
+    let requests: Vec<RequestView> = serde_json::from_value(requests.body).unwrap();
+    assert_eq!(requests[0].reason, "INC-1");
+    assert!(matches!(&requests[0].state, RequestState::Denied { reason, .. } if reason == "no"));
+    assert!(matches!(requests[1].state, RequestState::Approved { .. }));
+    let sessions = api.call("dana", "GET", "sessions?state=all", "").await;
+    let sessions: Vec<SessionView> = serde_json::from_value(sessions.body).unwrap();
+    assert!(matches!(&sessions[0].state, SessionState::Revoked { reason, .. } if reason == "stop"));
+    let targets = api.call("dana", "GET", "targets", "").await;
+    let targets: Vec<TargetView> = serde_json::from_value(targets.body).unwrap();
+    assert_eq!(targets[0].max_duration, "8h");
+}
+
+#[tokio::test]
+async fn a_long_poll_answers_upon_the_decision() {
+    let api = Api::new();
+    let id = api.world.submit("maya").await;
+    let path = format!("requests/{id}?wait=30s");
+    let mut poll = std::pin::pin!(api.call("maya", "GET", &path, ""));
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut poll).await;
+    assert!(early.is_err(), "it waits while the request is pending");
+    // Another's decision is no reason to answer.
+    let other = api.world.submit("noor").await;
+    api.world
+        .control
+        .deny(&principal("dana"), other, "no")
+        .await
+        .unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut poll).await;
+    assert!(early.is_err(), "it waits for its own request");
+    api.world
+        .control
+        .approve(&principal("dana"), id, None)
+        .await
+        .unwrap();
+    let reply = tokio::time::timeout(Duration::from_secs(5), poll)
+        .await
+        .unwrap();
+    assert_eq!(reply.body["state"], "approved");
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_its_time_and_with_the_server() {
+    let api = Api::new();
+    let id = api.world.submit("maya").await;
+    let reply = api
+        .call("maya", "GET", &format!("requests/{id}?wait=20ms"), "")
+        .await;
+    assert_eq!(reply.body["state"], "pending");
+    api.shutdown.cancel();
+    let path = format!("requests/{id}?wait=30s");
+    let poll = api.call("maya", "GET", &path, "");
+    let reply = tokio::time::timeout(Duration::from_secs(5), poll)
+        .await
+        .unwrap();
+    assert_eq!(reply.body["state"], "pending");
+}
+
+#[tokio::test]
+async fn failures_inside_are_told_apart() {
+    let api = Api::new();
+    let id = api.world.submit("maya").await;
+    api.world.break_audit(true);
+    let reply = api
+        .call("dana", "POST", &format!("requests/{id}/approve"), "")
+        .await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.body["code"]),
+        (503, &json!("audit_unavailable"))
+    );
+    check_form(&reply);
+    api.world.break_audit(false);
+    api.world
+        .store
+        .down
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    let reply = api.call("dana", "GET", "requests", "").await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.body["code"]),
+        (503, &json!("store_unavailable"))
+    );
+    check_form(&reply);
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_tokens_is_held_off_and_others_are_not() {
+    let api = Api::new();
+    let from = |peer: &str, token: &str| {
+        let mut request = request(token, "GET", "whoami", "");
+        let peer: SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    };
+    let mut statuses = Vec::new();
+    for n in 0..100 {
+        let reply = api
+            .send(from(&format!("192.0.2.1:{}", 1000 + n), "guess"))
+            .await;
+        statuses.push(reply.status.as_u16());
+    }
+    assert_eq!(statuses[..30], [401; 30]);
+    assert_eq!(statuses[40..], [429; 60]);
+    let held = api.send(from("192.0.2.1:1", &token("maya"))).await;
+    assert_eq!(held.status, 429);
+    assert!(held.headers.contains_key("retry-after"));
+    check_form(&held);
+    assert_eq!(
+        api.send(from("192.0.2.2:1", &token("maya"))).await.status,
+        200
+    );
+}

@@ -1,0 +1,81 @@
+//! What the control plane answers, as the API's documents.
+
+use super::super::types::{ConnectionView, RequestView, SessionSecret, SessionView, TargetView};
+use super::Endpoint;
+use crate::access::Databases;
+use crate::control::{ConnectionInfo, Granted, RequestStatus, SessionStatus, TargetAccess};
+
+pub(super) fn target(access: TargetAccess) -> TargetView {
+    let target = access.target;
+    TargetView {
+        max_duration: humantime::format_duration(target.max_duration).to_string(),
+        name: target.name,
+        description: target.description,
+        databases: match target.databases {
+            Databases::All => vec!["*".to_owned()],
+            Databases::Only(names) => names,
+        },
+        default_database: target.default_database,
+        may_request: access.may_request,
+        may_approve: access.may_approve,
+    }
+}
+
+pub(super) fn request(status: RequestStatus) -> RequestView {
+    let request = status.request;
+    RequestView {
+        id: request.id,
+        requester: request.requester,
+        target: request.target,
+        duration: humantime::format_duration(request.duration).to_string(),
+        reason: request.reason,
+        created_at: request.created_at,
+        lapses_at: request.lapses_at,
+        state: request.state,
+        may_decide: status.may_decide,
+    }
+}
+
+pub(super) fn session(status: SessionStatus) -> SessionView {
+    let session = status.session;
+    SessionView {
+        id: session.id,
+        request: session.request,
+        principal: session.principal,
+        target: session.target,
+        reason: session.reason,
+        approved_by: session.approved_by,
+        starts_at: session.starts_at,
+        expires_at: session.expires_at,
+        state: session.state,
+        connections: status.connections,
+    }
+}
+
+pub(super) fn secret(granted: Granted, endpoint: &Endpoint) -> SessionSecret {
+    let session = granted.session;
+    SessionSecret {
+        session: session.id,
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        user: format!("{}~{}", session.principal, session.target),
+        database: granted.target.default_database,
+        password: granted.secret.expose().to_owned(),
+        sslmode: endpoint.sslmode.clone(),
+        ca_certificate: endpoint.ca_certificate.clone(),
+        expires_at: session.expires_at,
+    }
+}
+
+pub(super) fn connection(info: ConnectionInfo) -> ConnectionView {
+    ConnectionView {
+        id: info.id,
+        session: info.session,
+        principal: info.principal,
+        target: info.target,
+        database: info.database,
+        peer: info.peer.to_string(),
+        application_name: info.application_name,
+        opened_at: info.opened_at,
+    }
+}

@@ -1,0 +1,451 @@
+//! The statement tracker: frames in, facts out.
+//!
+//! [`Tracker::sent`] reads what the client sends, as far as it may be forwarded, and says what
+//! must be recorded first. [`Tracker::received`] reads what the upstream answers and says what
+//! became of it. Between the two stands a queue of expected replies: each request pushes what it
+//! should produce, each reply pops, and an error empties the queue to the next `Sync`, so that
+//! outcomes land on the right statement under pipelining.
+//!
+//! A text is in force only once the upstream confirms it: a `Parse` that fails because its name is
+//! taken must not change what a later `Execute` of that name is recorded as.
+
+mod names;
+mod parts;
+mod queue;
+mod received;
+mod sent;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use self::names::{Budget, Lease, Names};
+use self::queue::Queue;
+use super::frame::FrameError;
+
+/// Messages up to this many bytes are recorded whole; longer ones in parts of at most as many.
+pub const WHOLE: usize = 64 * 1024;
+/// Replies that may be outstanding before nothing more is read from the client. A server holds at
+/// most 8 KiB of replies back until a Sync or a Flush, which is 1,638 of the shortest, so to wait
+/// at this many never waits for ever.
+pub const MAX_OUTSTANDING: usize = 32 * 1024;
+
+/// Why a client's stream is not forwarded any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// It cannot be cut into frames.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A message is not what its tag says.
+    #[error("malformed message of type 0x{0:02x}")]
+    Malformed(u8),
+}
+
+/// How a statement is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `Query`
+    Simple,
+    /// `Execute`
+    Extended,
+    /// `FunctionCall`
+    FunctionCall,
+}
+
+/// A bound parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parameter {
+    /// SQL's NULL.
+    Null,
+    /// In text format.
+    Text(Bytes),
+    /// In binary format, with the type's OID, or 0 if the client left it to the server.
+    Binary(u32, Bytes),
+}
+
+/// Where a statement's text is, and what names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Source {
+    /// The text.
+    pub sql: Option<Bytes>,
+    /// The number of the fact that holds the text.
+    pub prepared: Option<u64>,
+    /// The prepared statement's name; empty if it has none.
+    pub name: Bytes,
+}
+
+/// What must be recorded. Numbers count within the connection, from 1; every number that starts
+/// ([`Fact::Prepared`], [`Fact::Bound`], [`Fact::Started`]) gets exactly one [`Fact::Finished`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A text was prepared that is not executed in the same breath.
+    Prepared {
+        /// Its number.
+        statement: u64,
+        /// Its text and name.
+        source: Source,
+        /// How many [`Fact::Part`]s hold the message, if the text is not here.
+        parts: u64,
+    },
+    /// Parameters were bound that are not executed in the same breath.
+    Bound {
+        /// Its number.
+        statement: u64,
+        /// What they are bound to.
+        source: Source,
+        /// The portal's name; empty if it has none.
+        portal: Bytes,
+        /// The parameters.
+        parameters: Vec<Parameter>,
+        /// How many [`Fact::Part`]s hold the message, if the parameters are not here.
+        parts: u64,
+    },
+    /// A statement is about to run.
+    Started(Started),
+    /// A piece of a message too long for one record.
+    Part {
+        /// The number of the fact that will follow.
+        statement: u64,
+        /// The message's name.
+        message: &'static str,
+        /// From 1.
+        part: u64,
+        /// The bytes.
+        data: Bytes,
+        /// On the last one: the hash of all.
+        sha256: Option<[u8; 32]>,
+    },
+    /// Results of a statement that has more than fit one fact.
+    Results {
+        /// Its number.
+        statement: u64,
+        /// Command tags.
+        tags: Vec<Bytes>,
+    },
+    /// What became of a number.
+    Finished(Finished),
+    /// A transaction that a Sync was to commit failed instead, after its statements had completed.
+    CommitFailed {
+        /// The last statement that had completed.
+        statement: u64,
+        /// Why.
+        sqlstate: [u8; 5],
+    },
+}
+
+/// A statement is about to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// Its number.
+    pub statement: u64,
+    /// How it is run.
+    pub kind: Kind,
+    /// Its text.
+    pub source: Source,
+    /// The number of the fact that holds the parameters, if they are not here.
+    pub bound: Option<u64>,
+    /// The portal's name; empty if it has none.
+    pub portal: Bytes,
+    /// The parameters, or a function's arguments.
+    pub parameters: Vec<Parameter>,
+    /// The function's OID.
+    pub function: Option<u32>,
+    /// How many [`Fact::Part`]s hold the message, if its text is not here.
+    pub parts: u64,
+}
+
+/// How something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// To its end.
+    Completed,
+    /// The portal has more rows.
+    Suspended,
+    /// With an error.
+    Failed,
+    /// Not run: an error before it.
+    Skipped,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What became of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Its number.
+    pub statement: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When it was sent.
+    pub started: Instant,
+    /// What it did.
+    pub tally: Tally,
+}
+
+/// What is counted while a statement is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Command tags.
+    pub tags: Vec<Bytes>,
+    /// The error's code.
+    pub sqlstate: Option<[u8; 5]>,
+    /// Rows sent to the client.
+    pub rows: u64,
+    /// Bytes that answered it.
+    pub bytes: u64,
+    /// What was copied.
+    pub copies: Vec<Copied>,
+}
+
+/// One COPY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// From the client, or to it.
+    pub from_client: bool,
+    /// Bytes of CopyData.
+    pub bytes: u64,
+    /// Their hash.
+    pub sha256: [u8; 32],
+}
+
+/// A text that was prepared.
+#[derive(Debug)]
+struct Definition {
+    name: Bytes,
+    /// Absent where it was too long to be kept: then `recorded` has it.
+    sql: Option<Bytes>,
+    types: Vec<u32>,
+    sent: Instant,
+    /// The number of its [`Fact::Prepared`]; 0: it has none.
+    recorded: AtomicU64,
+    /// For as long as it is kept under its name.
+    lease: Option<Lease>,
+}
+
+/// Parameters bound to a text.
+#[derive(Debug)]
+struct Portal {
+    name: Bytes,
+    statement: Bytes,
+    /// Absent where the text is not known: it was defined in SQL, was not kept, or is in doubt.
+    definition: Option<Arc<Definition>>,
+    parameters: Vec<Parameter>,
+    sent: Instant,
+    /// The number of its [`Fact::Bound`]; 0: it has none.
+    recorded: AtomicU64,
+    /// The number of its first [`Fact::Started`]; 0: it was not executed yet.
+    executed: AtomicU64,
+    /// For as long as it is kept under its name.
+    lease: Option<Lease>,
+}
+
+/// A number that is set once; 0 stands for none.
+fn set(number: &AtomicU64) -> Option<u64> {
+    Some(number.load(Ordering::Relaxed)).filter(|&number| number != 0)
+}
+
+impl Started {
+    fn new(statement: u64, kind: Kind, source: Source) -> Self {
+        Self {
+            statement,
+            kind,
+            source,
+            bound: None,
+            portal: Bytes::new(),
+            parameters: Vec::new(),
+            function: None,
+            parts: 0,
+        }
+    }
+}
+
+impl Source {
+    /// What is known of the text that `name` stands for.
+    fn of(name: &Bytes, definition: Option<&Definition>) -> Self {
+        Self {
+            sql: definition.and_then(|it| it.sql.clone()),
+            prepared: definition.and_then(|it| set(&it.recorded)),
+            name: name.clone(),
+        }
+    }
+}
+
+impl Parameter {
+    /// Bytes that keeping it takes.
+    fn held(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Null => 0,
+                Self::Text(bytes) | Self::Binary(_, bytes) => bytes.len(),
+            }
+    }
+}
+
+impl Definition {
+    fn new(
+        name: Bytes,
+        sql: Option<Bytes>,
+        types: Vec<u32>,
+        sent: Instant,
+        lease: Option<Lease>,
+    ) -> Self {
+        Self {
+            name,
+            sql,
+            types,
+            sent,
+            recorded: AtomicU64::new(0),
+            lease,
+        }
+    }
+}
+
+impl Portal {
+    fn source(&self) -> Source {
+        Source::of(&self.statement, self.definition.as_deref())
+    }
+
+    /// The number of the fact that holds the parameters already.
+    fn parameters_in(&self) -> Option<u64> {
+        set(&self.recorded).or_else(|| set(&self.executed))
+    }
+}
+
+/// Bytes of a COPY as they pass.
+#[derive(Debug, Default, Clone)]
+struct CopyHash {
+    bytes: u64,
+    hash: Sha256,
+}
+
+impl CopyHash {
+    fn update(&mut self, data: &[u8]) {
+        self.bytes += data.len() as u64;
+        self.hash.update(data);
+    }
+
+    fn finish(self, from_client: bool) -> Copied {
+        Copied {
+            from_client,
+            bytes: self.bytes,
+            sha256: self.hash.finalize().into(),
+        }
+    }
+}
+
+/// Follows one connection's two streams.
+#[derive(Debug)]
+pub struct Tracker {
+    /// The last number given out.
+    last: u64,
+    /// Counts `Sync`s and simple queries sent: what an error undoes ends with its group.
+    group: u64,
+    statements: Names<Definition>,
+    portals: Names<Portal>,
+    statement_budget: Budget,
+    portal_budget: Budget,
+    /// Parsed in this breath, and neither executed nor recorded yet.
+    parsed: Option<Arc<Definition>>,
+    /// Bound in this breath, and neither executed nor recorded yet.
+    bound: Option<Arc<Portal>>,
+    queue: Queue,
+    /// The upstream ignores everything up to the next Sync.
+    skipping: bool,
+    /// The upstream takes CopyData, and ignores Sync and Flush.
+    copying_in: bool,
+    /// The upstream gave up a COPY while the client was still sending: what is left of its data is
+    /// ignored, there and here.
+    stale_copy: bool,
+    /// CopyData of the client since its last CopyDone.
+    sent_copy: Option<CopyHash>,
+    /// Copies that the client has finished sending and the upstream has not yet confirmed.
+    sent_copies: VecDeque<Copied>,
+    terminated: bool,
+    outgoing: sent::Outgoing,
+    incoming: received::Incoming,
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tracker {
+    /// For a connection that is ready for its first query.
+    pub fn new() -> Self {
+        Self {
+            last: 0,
+            group: 0,
+            statements: Names::default(),
+            portals: Names::default(),
+            statement_budget: Budget::default(),
+            portal_budget: Budget::default(),
+            parsed: None,
+            bound: None,
+            queue: Queue::default(),
+            skipping: false,
+            copying_in: false,
+            stale_copy: false,
+            sent_copy: None,
+            sent_copies: VecDeque::new(),
+            terminated: false,
+            outgoing: sent::Outgoing::default(),
+            incoming: received::Incoming::default(),
+        }
+    }
+
+    /// Whether the upstream has answered everything that it was sent.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How many replies are outstanding.
+    pub fn outstanding(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether the upstream waits for CopyData: then it does not listen to cancels.
+    pub fn is_copying_in(&self) -> bool {
+        self.copying_in
+    }
+
+    /// Whether the client has said goodbye (`Terminate`).
+    pub fn is_terminated(&self) -> bool {
+        self.terminated
+    }
+
+    /// How many numbers were given out.
+    pub fn statements(&self) -> u64 {
+        self.last
+    }
+
+    /// Whether the client's stream stands between two messages.
+    pub fn at_request_boundary(&self) -> bool {
+        matches!(self.outgoing, sent::Outgoing::Boundary)
+    }
+
+    /// Whether the upstream's stream stands between two messages.
+    pub fn at_reply_boundary(&self) -> bool {
+        self.incoming.at_boundary()
+    }
+
+    /// The connection is over: nobody will know what became of the rest.
+    pub fn abandon(&mut self, facts: &mut Vec<Fact>) {
+        while let Some(expected) = self.queue.pop() {
+            self.undone(&expected, Outcome::Unknown, facts);
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests;

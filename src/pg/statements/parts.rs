@@ -1,0 +1,166 @@
+//! Messages too long for one record: recorded in parts, in bounded memory, nothing cut.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::sent::{Outgoing, name};
+use super::{Fact, Source, Tracker, Violation, WHOLE};
+use crate::pg::Malformed;
+use crate::pg::frame::{HEADER, Header};
+use crate::pg::reader::Reader;
+
+/// A part is not cut smaller than this unless it is the last.
+const MIN_PART: usize = WHOLE / 2;
+
+/// A message of which the end has not come yet.
+#[derive(Debug)]
+pub(super) struct Long {
+    tag: u8,
+    statement: u64,
+    left: u64,
+    parts: u64,
+    hash: Sha256,
+    /// What its first bytes say; absent before them.
+    head: Option<Head>,
+}
+
+/// What a long message is about.
+#[derive(Debug)]
+enum Head {
+    Query,
+    Parse { name: Bytes },
+    Bind { portal: Bytes, statement: Bytes },
+    FunctionCall { function: u32 },
+}
+
+impl Head {
+    /// Reads the head from a message's first bytes, which must hold its names whole.
+    fn read(tag: u8, start: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(start);
+        Ok(match tag {
+            b'P' => Self::Parse {
+                name: name(reader.cstr()?),
+            },
+            b'B' => Self::Bind {
+                portal: name(reader.cstr()?),
+                statement: name(reader.cstr()?),
+            },
+            b'F' => Self::FunctionCall {
+                function: reader.u32()?,
+            },
+            _ => Self::Query,
+        })
+    }
+
+    fn message(&self) -> &'static str {
+        match self {
+            Self::Query => "Query",
+            Self::Parse { .. } => "Parse",
+            Self::Bind { .. } => "Bind",
+            Self::FunctionCall { .. } => "FunctionCall",
+        }
+    }
+}
+
+impl Tracker {
+    /// Takes the header of a long message, once the part behind it is there.
+    pub(super) fn begin_long(&mut self, header: Header, rest: &[u8]) -> usize {
+        if rest.len() < HEADER + MIN_PART {
+            return 0;
+        }
+        let statement = self.number();
+        self.outgoing = Outgoing::Long(Box::new(Long {
+            tag: header.tag,
+            statement,
+            left: header.body,
+            parts: 0,
+            hash: Sha256::new(),
+            head: None,
+        }));
+        HEADER
+    }
+
+    /// Takes the next part. 0: it is not there yet.
+    pub(super) fn long(
+        &mut self,
+        mut long: Box<Long>,
+        rest: &[u8],
+        now: Instant,
+        facts: &mut Vec<Fact>,
+    ) -> Result<usize, Violation> {
+        let left = usize::try_from(long.left).unwrap_or(usize::MAX);
+        let take = left.min(rest.len()).min(WHOLE);
+        if take < left.min(MIN_PART) {
+            self.outgoing = Outgoing::Long(long);
+            return Ok(0);
+        }
+        let data = rest.get(..take).unwrap_or(rest);
+        let head = match long.head.take() {
+            Some(head) => head,
+            None => {
+                Head::read(long.tag, data).map_err(|Malformed| Violation::Malformed(long.tag))?
+            }
+        };
+        long.hash.update(data);
+        long.left -= data.len() as u64;
+        long.parts += 1;
+        let last = long.left == 0;
+        facts.push(Fact::Part {
+            statement: long.statement,
+            message: head.message(),
+            part: long.parts,
+            data: Bytes::copy_from_slice(data),
+            sha256: last.then(|| long.hash.clone().finalize().into()),
+        });
+        if last {
+            self.end_long(head, long.statement, long.parts, now, facts);
+        } else {
+            long.head = Some(head);
+            self.outgoing = Outgoing::Long(long);
+        }
+        Ok(data.len())
+    }
+
+    fn end_long(
+        &mut self,
+        head: Head,
+        statement: u64,
+        parts: u64,
+        now: Instant,
+        facts: &mut Vec<Fact>,
+    ) {
+        match head {
+            Head::Query => self.start_query(statement, None, parts, now, facts),
+            Head::FunctionCall { function } => {
+                self.start_function_call(statement, function, Vec::new(), parts, now, facts);
+            }
+            Head::Parse { name } => {
+                let source = Source {
+                    name: name.clone(),
+                    ..Source::default()
+                };
+                facts.push(Fact::Prepared {
+                    statement,
+                    source,
+                    parts,
+                });
+                self.define_recorded(name, Vec::new(), statement, now);
+            }
+            Head::Bind {
+                portal,
+                statement: bound_to,
+            } => {
+                let definition = self.statements.resolve(&bound_to, self.group);
+                facts.push(Fact::Bound {
+                    statement,
+                    source: Source::of(&bound_to, definition.as_deref()),
+                    portal: portal.clone(),
+                    parameters: Vec::new(),
+                    parts,
+                });
+                self.bind_recorded(portal, (bound_to, definition), statement, now, facts);
+            }
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! One connection's life, top to bottom.
+//!
+//! ```text
+//! handshake     what does the client want            -> Client, or a CancelRequest
+//! authenticate  who is it                            -> Identity
+//! admit         is there a live session              -> Permit
+//! connect       dial and log in                      -> Upstream
+//! greet         tell the client
+//! relay         until one side, or the session, ends -> CloseReason
+//! close         cancel, farewell, record
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
+
+use super::authenticate::{Identity, authenticate};
+use super::cancel::{Registration, cancel};
+use super::closing::{Ender, close};
+use super::dial::{Dial, Io};
+use super::greet::greet;
+use super::handshake::{Client, Opening, handshake};
+use super::listener::Unauthenticated;
+use super::record::Scribe;
+use super::refusal::Refusal;
+use super::relay::Relay;
+use super::targets::{Claim, ProxyTarget};
+use super::upstream::{self, Upstream};
+use super::{CloseReason, Proxy};
+use crate::access::ConnectionId;
+use crate::admission::{Admittee, ConnectionInfo, Permit};
+use crate::audit::{Event, Origin, Text};
+use crate::pg::{Notice, Stream};
+use crate::secret;
+use crate::tls::MaybeTls;
+
+/// Serves one client from its first byte to its last. `place` counts it among the sockets that have
+/// not authenticated, until it has.
+pub async fn serve<S: Io, D: Dial>(
+    proxy: Arc<Proxy<D>>,
+    socket: S,
+    peer: SocketAddr,
+    place: Unauthenticated,
+) {
+    let id = ConnectionId::from_random(u64::from_ne_bytes(secret::random()));
+    let span = tracing::info_span!("connection", connection_id = %id, %peer);
+    let limit = proxy.settings.handshake_timeout;
+    async {
+        let opening = timeout(limit, handshake(socket, proxy.tls.as_deref())).await;
+        match opening {
+            Ok(Ok(Opening::Startup(client))) => session(&proxy, client, peer, id, place).await,
+            Ok(Ok(Opening::Cancel(key))) => {
+                drop(place);
+                cancel(&proxy, &key, peer).await;
+            }
+            Ok(Err(refused)) => {
+                let stream = refused.stream.map(|stream| *stream);
+                refuse(&proxy, &refused.refusal, stream).await;
+            }
+            Err(_) => refuse::<S, D>(&proxy, &Refusal::Timeout, None).await,
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+/// Everything after the startup message.
+async fn session<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    mut client: Client<S>,
+    peer: SocketAddr,
+    id: ConnectionId,
+    place: Unauthenticated,
+) {
+    let limit = proxy.settings.handshake_timeout;
+    let established = timeout(limit, establish(proxy, &mut client, peer, id, place)).await;
+    match established.unwrap_or(Err(Refusal::Timeout)) {
+        Ok(established) => run(proxy, client.stream, established).await,
+        Err(refusal) => {
+            record_refusal(proxy, &client, &refusal, peer, id).await;
+            refuse(proxy, &refusal, Some(client.stream)).await;
+        }
+    }
+}
+
+/// A connection that is ready for its first query.
+struct Established<'a, U> {
+    permit: Permit,
+    target: Arc<ProxyTarget>,
+    upstream: Upstream<U>,
+    registration: Registration<'a>,
+    origin: Arc<Origin>,
+}
+
+/// From the startup message to ReadyForQuery.
+async fn establish<'a, S: Io, D: Dial>(
+    proxy: &'a Proxy<D>,
+    client: &mut Client<S>,
+    peer: SocketAddr,
+    id: ConnectionId,
+    place: Unauthenticated,
+) -> Result<Established<'a, D::Io>, Refusal> {
+    let claim = claim(proxy, client);
+    let identity = authenticate(client, &claim, &proxy.targets, &proxy.admission).await?;
+    drop(place);
+    let permit = admit(proxy, client, &identity, peer, id)?;
+    let (permit, established) = race(proxy, permit, async |permit| {
+        let origin = record_opening(proxy, client, permit).await?;
+        let upstream = connect(proxy, permit, &identity.target, client).await?;
+        Ok((origin, upstream))
+    })
+    .await?;
+    let (origin, upstream) = established;
+    record_established(proxy, &origin, &identity.target, &upstream).await?;
+
+    let registration = proxy.cancels.register(
+        upstream.key.clone(),
+        Arc::clone(&identity.target),
+        Arc::clone(&origin),
+        client.startup.minor >= 2,
+    );
+    greet(
+        &mut client.stream,
+        &upstream.parameters,
+        registration.key(),
+        upstream.status,
+    )
+    .await?;
+    Ok(Established {
+        permit,
+        target: identity.target,
+        upstream,
+        registration,
+        origin,
+    })
+}
+
+/// Does `work` under the permit, unless the session or hallpass ends first.
+async fn race<D: Dial, T>(
+    proxy: &Proxy<D>,
+    permit: Permit,
+    work: impl AsyncFnOnce(&Permit) -> Result<T, Refusal>,
+) -> Result<(Permit, T), Refusal> {
+    let done = tokio::select! {
+        biased;
+        ending = permit.ended() => return Err(Refusal::Ended(ending.into())),
+        () = proxy.shutdown.cancelled() => return Err(Refusal::Ended(CloseReason::ShuttingDown)),
+        done = work(&permit) => done?,
+    };
+    Ok((permit, done))
+}
+
+fn claim<S: Io, D: Dial>(proxy: &Proxy<D>, client: &Client<S>) -> Claim {
+    let server_name = client
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.server_name.as_deref());
+    let suffix = proxy.settings.sni_suffix.as_deref();
+    Claim::read(&client.startup, server_name, suffix)
+}
+
+fn admit<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    client: &Client<S>,
+    identity: &Identity,
+    peer: SocketAddr,
+    id: ConnectionId,
+) -> Result<Permit, Refusal> {
+    let admittee = Admittee {
+        connection: ConnectionInfo {
+            id,
+            session: identity.session,
+            principal: identity.principal.clone(),
+            target: identity.target.target.name.clone(),
+            database: identity.database.clone(),
+            peer,
+            application_name: text(client, "application_name"),
+            opened_at: proxy.clock.now(),
+        },
+        replication: asks_for_replication(client),
+    };
+    proxy
+        .admission
+        .admit(admittee, &identity.target.target)
+        .map_err(Refusal::Denied)
+}
+
+fn text<S>(client: &Client<S>, name: &str) -> String {
+    let value = client.startup.parameter(name);
+    value.map_or_else(String::new, |value| {
+        String::from_utf8_lossy(value).into_owned()
+    })
+}
+
+/// Anything but a clear no counts: PostgreSQL takes `database` and every spelling of yes.
+fn asks_for_replication<S>(client: &Client<S>) -> bool {
+    let names = &client.startup.parameters;
+    names
+        .iter()
+        .filter(|(name, _)| name == "replication")
+        .any(|(_, value)| !matches!(&value[..], b"false" | b"off" | b"no" | b"0"))
+}
+
+async fn record_opening<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    client: &Client<S>,
+    permit: &Permit,
+) -> Result<Arc<Origin>, Refusal> {
+    let connection = permit.connection();
+    let origin = Arc::new(Origin {
+        connection: connection.id,
+        session: connection.session,
+        principal: connection.principal.clone(),
+        target: connection.target.clone(),
+        database: connection.database.clone(),
+    });
+    let event = Event::ConnectionOpened {
+        origin: Arc::clone(&origin),
+        peer: connection.peer.to_string(),
+        application_name: Text::from(connection.application_name.as_str()),
+        tls: client.tls.as_ref().map(|tls| tls.description.clone()),
+    };
+    let recorded = proxy.recorder.record(&event).await;
+    recorded.map_err(|_| Refusal::Audit)?;
+    Ok(origin)
+}
+
+async fn connect<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    permit: &Permit,
+    target: &ProxyTarget,
+    client: &Client<S>,
+) -> Result<Upstream<D::Io>, Refusal> {
+    let name = target.target.name.as_str();
+    let timeout = proxy.settings.connect_timeout;
+    let began = Instant::now();
+    match upstream::connect(permit, &proxy.dialer, target, &client.startup, timeout).await {
+        Ok(upstream) => {
+            proxy.metrics.upstream_connected(name, began.elapsed());
+            Ok(upstream)
+        }
+        Err(error) => {
+            proxy.metrics.upstream_failed(name, error.label());
+            tracing::warn!(target = name, %error, "connecting to the upstream");
+            Err(error.into())
+        }
+    }
+}
+
+async fn record_established<D: Dial>(
+    proxy: &Proxy<D>,
+    origin: &Arc<Origin>,
+    target: &ProxyTarget,
+    upstream: &Upstream<D::Io>,
+) -> Result<(), Refusal> {
+    let event = Event::ConnectionEstablished {
+        origin: Arc::clone(origin),
+        upstream_pid: upstream.key.process_id,
+        role: target.endpoint.role.clone(),
+    };
+    let recorded = proxy.recorder.record(&event).await;
+    recorded.map_err(|_| Refusal::Audit)
+}
+
+/// Relays until something ends the connection, and ends it.
+async fn run<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    stream: Stream<MaybeTls<S>>,
+    established: Established<'_, D::Io>,
+) {
+    let Established {
+        permit,
+        target,
+        upstream,
+        registration,
+        origin,
+    } = established;
+    tracing::info!(
+        session_id = %origin.session,
+        principal = %origin.principal,
+        target = %origin.target,
+        "connection is ready"
+    );
+    let scribe = Scribe {
+        recorder: proxy.recorder.clone(),
+        origin: Arc::clone(&origin),
+        metrics: proxy.metrics.target(origin.target.as_str()),
+    };
+    let mut relay = Relay::new(
+        stream.into_parts(),
+        (upstream.io, upstream.unread),
+        scribe,
+        target.target.idle_timeout,
+        notices(proxy, &permit),
+    );
+    let reason = tokio::select! {
+        biased;
+        ending = permit.ended() => ending.into(),
+        () = proxy.shutdown.cancelled() => CloseReason::ShuttingDown,
+        reason = relay.run() => reason,
+    };
+    let ender = Ender {
+        dialer: &proxy.dialer,
+        target: &target,
+        key: registration.upstream_key(),
+    };
+    end(proxy, relay, reason, &permit, ender).await;
+}
+
+/// What is to be said before the session's end, the next one last.
+fn notices<D>(proxy: &Proxy<D>, permit: &Permit) -> Vec<(Instant, Notice)> {
+    let connection = permit.connection();
+    let mut notices: Vec<_> = proxy
+        .settings
+        .notices
+        .iter()
+        .filter_map(|before| {
+            let at = permit.deadline().checked_sub(*before)?;
+            let left = humantime::format_duration(*before);
+            let notice = Notice {
+                message: format!("hallpass: session {} ends in {left}", connection.session),
+                hint: Some(format!(
+                    "For more time ask again when it has ended: hallpass request {}",
+                    connection.target
+                )),
+            };
+            (at > Instant::now()).then_some((at, notice))
+        })
+        .collect();
+    notices.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    notices
+}
+
+async fn end<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    relay: Relay<MaybeTls<S>, MaybeTls<D::Io>>,
+    reason: CloseReason,
+    permit: &Permit,
+    ender: Ender<'_, D>,
+) {
+    let totals = relay.totals;
+    let statements = relay.tracker.statements();
+    let scribe = relay.scribe.clone();
+    let (mut facts, closed_at) = close(relay, &reason, permit, ender).await;
+
+    if matches!(reason, CloseReason::SessionExpired) {
+        let lag = closed_at.saturating_duration_since(permit.deadline());
+        proxy.metrics.expiry_lag(lag);
+    }
+    let target = scribe.origin.target.as_str();
+    proxy.metrics.closed(target, reason.label());
+    let mut batch = scribe.batch(&mut facts, Instant::now());
+    batch.push(&Event::ConnectionClosed {
+        origin: Arc::clone(&scribe.origin),
+        reason: reason.label().to_owned(),
+        statements,
+        bytes_in: totals.bytes_in,
+        bytes_out: totals.bytes_out,
+    });
+    if proxy.recorder.note(batch).await.is_err() {
+        tracing::error!("the end of the connection could not be recorded");
+    }
+    tracing::info!(
+        session_id = %scribe.origin.session,
+        reason = reason.label(),
+        "connection is closed"
+    );
+}
+
+/// Records that a client that said who it is was turned away.
+async fn record_refusal<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    client: &Client<S>,
+    refusal: &Refusal,
+    peer: SocketAddr,
+    id: ConnectionId,
+) {
+    if matches!(refusal, Refusal::Stream(_) | Refusal::Audit) {
+        // It went before it proved anything; or there is no record to be had.
+        return;
+    }
+    let field = |name| {
+        let value = client.startup.parameter(name);
+        Text(value.cloned().unwrap_or_default())
+    };
+    let event = Event::ConnectionDenied {
+        connection: id,
+        peer: peer.to_string(),
+        user: field("user"),
+        database: field("database"),
+        reason: refusal.to_string(),
+    };
+    if proxy.recorder.record(&event).await.is_err() {
+        tracing::error!("a denial could not be recorded");
+    }
+}
+
+/// Tells the client why it is not let in, as far as it may know, and closes.
+async fn refuse<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    refusal: &Refusal,
+    stream: Option<Stream<MaybeTls<S>>>,
+) {
+    proxy.metrics.denied(refusal.label());
+    tracing::info!(reason = %refusal, "connection refused");
+    let Some(mut stream) = stream else { return };
+    if let Refusal::Upstream(error) = refusal
+        && let Some(frame) = error.passed_on()
+    {
+        stream.queue_bytes(frame);
+    } else if let Some(reply) = refusal.reply() {
+        stream.queue_bytes(&reply.encode());
+    }
+    let _ = timeout(proxy.settings.handshake_timeout, stream.close()).await;
+}

@@ -1,0 +1,174 @@
+//! Facts of the wire as events of the audit.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::audit::{
+    Batch, CommandResult, Copy, CopyDirection, Event, Origin, Outcome, Parameter, Recorder,
+    StatementKind, Text,
+};
+use crate::pg::statements::{self as pg, Fact};
+use crate::secret::hex;
+use crate::telemetry::TargetMetrics;
+
+/// Writes down what one connection does.
+#[derive(Clone)]
+pub(super) struct Scribe {
+    pub(super) recorder: Recorder,
+    pub(super) origin: Arc<Origin>,
+    pub(super) metrics: TargetMetrics,
+}
+
+impl Scribe {
+    /// The facts as one batch, which empties them. Counts what finished.
+    pub(super) fn batch(&self, facts: &mut Vec<Fact>, now: Instant) -> Batch {
+        let mut batch = self.recorder.batch();
+        for fact in facts.drain(..) {
+            batch.push(&self.event(fact, now));
+        }
+        batch
+    }
+
+    fn event(&self, fact: Fact, now: Instant) -> Event {
+        let origin = Arc::clone(&self.origin);
+        match fact {
+            Fact::Prepared {
+                statement,
+                source,
+                parts,
+            } => Event::StatementPrepared {
+                origin,
+                statement,
+                name: named(source.name),
+                sql: source.sql.map(Text),
+                parts,
+            },
+            Fact::Bound {
+                statement,
+                source,
+                portal,
+                parameters,
+                parts,
+            } => Event::PortalBound {
+                origin,
+                statement,
+                name: named(source.name),
+                portal: named(portal),
+                sql: source.sql.map(Text),
+                prepared: source.prepared,
+                parameters: parameters.into_iter().map(parameter).collect(),
+                parts,
+            },
+            Fact::Started(started) => self.started(started),
+            Fact::Part {
+                statement,
+                message,
+                part,
+                data,
+                sha256,
+            } => Event::StatementPart {
+                origin,
+                statement,
+                message: message.to_owned(),
+                part,
+                data: Text(data),
+                sha256: sha256.map(|hash| hex(&hash)),
+            },
+            Fact::Results { statement, tags } => Event::StatementResults {
+                origin,
+                statement,
+                results: results(tags),
+            },
+            Fact::Finished(finished) => self.finished(finished, now),
+            Fact::CommitFailed {
+                statement,
+                sqlstate,
+            } => Event::CommitFailed {
+                origin,
+                statement,
+                sqlstate: code(sqlstate),
+            },
+        }
+    }
+
+    fn started(&self, started: pg::Started) -> Event {
+        Event::StatementStarted {
+            origin: Arc::clone(&self.origin),
+            statement: started.statement,
+            kind: match started.kind {
+                pg::Kind::Simple => StatementKind::Simple,
+                pg::Kind::Extended => StatementKind::Extended,
+                pg::Kind::FunctionCall => StatementKind::FunctionCall,
+            },
+            name: named(started.source.name),
+            portal: named(started.portal),
+            sql: started.source.sql.map(Text),
+            prepared: started.source.prepared,
+            bound: started.bound,
+            parameters: started.parameters.into_iter().map(parameter).collect(),
+            function: started.function,
+            parts: started.parts,
+        }
+    }
+
+    fn finished(&self, finished: pg::Finished, now: Instant) -> Event {
+        let outcome = match finished.outcome {
+            pg::Outcome::Completed => Outcome::Completed,
+            pg::Outcome::Suspended => Outcome::Suspended,
+            pg::Outcome::Failed => Outcome::Failed,
+            pg::Outcome::Skipped => Outcome::Skipped,
+            pg::Outcome::Unknown => Outcome::Unknown,
+        };
+        let took = now.saturating_duration_since(finished.started);
+        self.metrics.statement(outcome.label());
+        self.metrics.statement_duration.observe(took.as_secs_f64());
+        let tally = finished.tally;
+        Event::StatementFinished {
+            origin: Arc::clone(&self.origin),
+            statement: finished.statement,
+            outcome,
+            results: results(tally.tags),
+            sqlstate: tally.sqlstate.map(code),
+            rows: tally.rows,
+            bytes: tally.bytes,
+            copies: tally.copies.iter().map(copy).collect(),
+            microseconds: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// A name, unless it is the unnamed one.
+fn named(name: bytes::Bytes) -> Option<Text> {
+    (!name.is_empty()).then_some(Text(name))
+}
+
+fn code(sqlstate: [u8; 5]) -> String {
+    String::from_utf8_lossy(&sqlstate).into_owned()
+}
+
+fn results(tags: Vec<bytes::Bytes>) -> Vec<CommandResult> {
+    tags.into_iter()
+        .map(|tag| CommandResult { tag: Text(tag) })
+        .collect()
+}
+
+fn parameter(parameter: pg::Parameter) -> Parameter {
+    match parameter {
+        pg::Parameter::Null => Parameter::Null,
+        pg::Parameter::Text(text) => Parameter::Text(Text(text)),
+        pg::Parameter::Binary(oid, bytes) => Parameter::Binary { oid, bytes },
+    }
+}
+
+fn copy(copied: &pg::Copied) -> Copy {
+    Copy {
+        direction: if copied.from_client {
+            CopyDirection::In
+        } else {
+            CopyDirection::Out
+        },
+        bytes: copied.bytes,
+        sha256: hex(&copied.sha256),
+    }
+}

@@ -1,0 +1,448 @@
+//! Both directions of one connection, in one task, as the bytes came.
+//!
+//! What the client sends is looked at in place, recorded, and forwarded once the record is
+//! durable; what the upstream answers is looked at in place and forwarded at once. Memory is
+//! bounded: nothing is read from one side while the other does not take what was read before.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncRead;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::io::poll_read_buf;
+
+use super::closing::CloseReason;
+use super::dial::Io;
+use super::record::Scribe;
+use crate::audit::{Batch, Unavailable};
+use crate::pg::Notice;
+use crate::pg::frame::HEADER;
+use crate::pg::statements::{Fact, MAX_OUTSTANDING, Tracker, WHOLE};
+
+/// A read asks for this much at first, and for more while it gets all that it asks for.
+const MIN_READ: usize = 8 * 1024;
+const MAX_READ: usize = 64 * 1024;
+/// A message that is recorded whole must fit.
+const MAX_REQUESTS: usize = WHOLE + HEADER + MIN_READ;
+/// Turns that one connection takes before it lets others have theirs.
+const TURNS: usize = 32;
+
+/// `Break` ends the connection; `Continue` says whether anything moved.
+type Step = ControlFlow<CloseReason, bool>;
+/// A batch on its way to the disk.
+type Commit = Pin<Box<dyn Future<Output = Result<(), Unavailable>> + Send>>;
+
+/// One connection from its first ReadyForQuery to its end.
+pub(super) struct Relay<C, U> {
+    pub(super) client: C,
+    pub(super) upstream: U,
+    pub(super) tracker: Tracker,
+    pub(super) replies: Replies,
+    pub(super) scribe: Scribe,
+    requests: Requests,
+    /// Room for facts, kept between turns.
+    facts: Vec<Fact>,
+    pace: Pace,
+    pub(super) totals: Totals,
+}
+
+/// Client to upstream.
+struct Requests {
+    buffer: BytesMut,
+    /// Bytes at the front that the tracker has read.
+    scanned: usize,
+    /// Bytes at the front whose records are durable.
+    cleared: usize,
+    /// The records that the rest of the scanned bytes wait for.
+    commit: Option<Commit>,
+    unflushed: bool,
+    /// The upstream takes nothing more; what it said last is still to be read.
+    broken: bool,
+    read_size: usize,
+}
+
+/// Upstream to client.
+pub(super) struct Replies {
+    pub(super) buffer: BytesMut,
+    /// Bytes read since the last message ended: as many bytes at the end of the buffer, or more
+    /// if some of them are with the client already.
+    pub(super) after_boundary: usize,
+    /// Outcomes on their way to the audit; nothing more is read before they are queued.
+    notes: Option<Commit>,
+    /// A notice that waits for the end of a message.
+    notice: Option<BytesMut>,
+    unflushed: bool,
+    read_size: usize,
+}
+
+/// When something is due although nothing comes.
+struct Pace {
+    timer: Pin<Box<Sleep>>,
+    idle_timeout: Option<Duration>,
+    active_at: Instant,
+    /// What is to be said when, the next one last.
+    notices: Vec<(Instant, Notice)>,
+}
+
+/// Bytes that passed.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Totals {
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+}
+
+impl<C: Io, U: Io> Relay<C, U> {
+    /// `unread` is what the client has sent already, and what the upstream has.
+    pub(super) fn new(
+        (client, from_client): (C, BytesMut),
+        (upstream, from_upstream): (U, BytesMut),
+        scribe: Scribe,
+        idle_timeout: Option<Duration>,
+        notices: Vec<(Instant, Notice)>,
+    ) -> Self {
+        let now = Instant::now();
+        let mut relay = Self {
+            client,
+            upstream,
+            tracker: Tracker::new(),
+            scribe,
+            requests: Requests {
+                buffer: from_client,
+                scanned: 0,
+                cleared: 0,
+                commit: None,
+                unflushed: false,
+                broken: false,
+                read_size: MIN_READ,
+            },
+            replies: Replies {
+                buffer: from_upstream,
+                after_boundary: 0,
+                notes: None,
+                notice: None,
+                unflushed: false,
+                read_size: MIN_READ,
+            },
+            facts: Vec::new(),
+            pace: Pace {
+                timer: Box::pin(sleep_until(now)),
+                idle_timeout,
+                active_at: now,
+                notices,
+            },
+            totals: Totals::default(),
+        };
+        relay.pace.set();
+        relay
+    }
+
+    /// Relays until one side ends it. Safe to drop: whoever ends the connection goes on from the
+    /// state that it is in.
+    pub(super) async fn run(&mut self) -> CloseReason {
+        let ControlFlow::Break(reason) = self.begin() else {
+            return poll_fn(|cx| self.poll(cx)).await;
+        };
+        reason
+    }
+
+    /// Looks at what came before the relay began.
+    fn begin(&mut self) -> Step {
+        let now = Instant::now();
+        if !self.requests.buffer.is_empty() {
+            self.scan_requests(now)?;
+        }
+        let early = self.replies.buffer.len();
+        if early > 0 {
+            self.scan_replies(0, now)?;
+        }
+        ControlFlow::Continue(false)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let now = Instant::now();
+        for _ in 0..TURNS {
+            match self.turn(cx, now) {
+                ControlFlow::Continue(true) => self.pace.active_at = now,
+                ControlFlow::Continue(false) => {
+                    self.release_idle_buffers();
+                    return Poll::Pending;
+                }
+                ControlFlow::Break(reason) => return Poll::Ready(reason),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
+        let moved = self.poll_replies(cx, now)? | self.poll_requests(cx, now)?;
+        self.poll_pace(cx)?;
+        ControlFlow::Continue(moved)
+    }
+
+    /// Client to upstream: forward what is cleared, wait for what is being recorded, read more.
+    fn poll_requests(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
+        if self.requests.broken {
+            return ControlFlow::Continue(false);
+        }
+        let mut moved = false;
+        if let Some(commit) = &mut self.requests.commit {
+            match commit.as_mut().poll(cx) {
+                Poll::Pending => return ControlFlow::Continue(false),
+                Poll::Ready(Err(Unavailable)) => {
+                    return ControlFlow::Break(CloseReason::AuditUnavailable);
+                }
+                Poll::Ready(Ok(())) => {
+                    self.requests.commit = None;
+                    self.requests.cleared = self.requests.scanned;
+                    moved = true;
+                }
+            }
+        }
+        moved |= self.forward_requests(cx)?;
+        if self.requests.cleared > 0 {
+            return ControlFlow::Continue(moved);
+        }
+        if self.tracker.is_terminated() {
+            return ControlFlow::Break(CloseReason::ClientTerminated);
+        }
+        if self.tracker.outstanding() >= MAX_OUTSTANDING {
+            return ControlFlow::Continue(moved);
+        }
+        let requests = &mut self.requests;
+        let room = MAX_REQUESTS.saturating_sub(requests.buffer.len());
+        let wanted = requests.read_size.min(room);
+        match read(&mut self.client, &mut requests.buffer, wanted, cx) {
+            Poll::Pending => return ControlFlow::Continue(moved),
+            Poll::Ready(Ok(0) | Err(_)) => return ControlFlow::Break(CloseReason::ClientGone),
+            Poll::Ready(Ok(n)) => requests.read_size = next_read(n, wanted),
+        }
+        self.scan_requests(now)?;
+        ControlFlow::Continue(true)
+    }
+
+    /// Writes what is cleared. Whether it made progress.
+    fn forward_requests(&mut self, cx: &mut Context<'_>) -> Step {
+        let requests = &mut self.requests;
+        let mut moved = false;
+        while requests.cleared > 0 {
+            let cleared = &requests.buffer[..requests.cleared];
+            match Pin::new(&mut self.upstream).poll_write(cx, cleared) {
+                Poll::Pending => return ControlFlow::Continue(moved),
+                Poll::Ready(Err(_) | Ok(0)) => {
+                    requests.broken = true;
+                    return ControlFlow::Continue(moved);
+                }
+                Poll::Ready(Ok(n)) => {
+                    requests.buffer.advance(n);
+                    requests.scanned -= n;
+                    requests.cleared -= n;
+                    requests.unflushed = true;
+                    moved = true;
+                    self.totals.bytes_in += n as u64;
+                    self.scribe.metrics.bytes_in.inc_by(n as u64);
+                }
+            }
+        }
+        if requests.unflushed && Pin::new(&mut self.upstream).poll_flush(cx).is_ready() {
+            requests.unflushed = false;
+        }
+        ControlFlow::Continue(moved)
+    }
+
+    /// Reads the new bytes of the client as messages, and has them recorded.
+    fn scan_requests(&mut self, now: Instant) -> Step {
+        let requests = &mut self.requests;
+        let new = &requests.buffer[requests.scanned..];
+        match self.tracker.sent(new, now, &mut self.facts) {
+            Ok(taken) => requests.scanned += taken,
+            Err(violation) => {
+                self.facts.clear();
+                let what = violation.to_string();
+                return ControlFlow::Break(CloseReason::ProtocolViolation(what));
+            }
+        }
+        if self.facts.is_empty() {
+            requests.cleared = requests.scanned;
+        } else {
+            let batch = self.scribe.batch(&mut self.facts, now);
+            let recorder = self.scribe.recorder.clone();
+            requests.commit = Some(Box::pin(async move { recorder.commit(batch).await }));
+        }
+        ControlFlow::Continue(true)
+    }
+
+    /// Upstream to client: write what there is, then read more.
+    fn poll_replies(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
+        let moved = self.forward_replies(cx)?;
+        if let Some(notes) = &mut self.replies.notes {
+            match notes.as_mut().poll(cx) {
+                Poll::Pending => return ControlFlow::Continue(moved),
+                Poll::Ready(Err(Unavailable)) => {
+                    return ControlFlow::Break(CloseReason::AuditUnavailable);
+                }
+                Poll::Ready(Ok(())) => self.replies.notes = None,
+            }
+        }
+        if !self.replies.buffer.is_empty() {
+            return ControlFlow::Continue(moved);
+        }
+        let replies = &mut self.replies;
+        let wanted = replies.read_size;
+        match read(&mut self.upstream, &mut replies.buffer, wanted, cx) {
+            Poll::Pending => return ControlFlow::Continue(moved),
+            Poll::Ready(Ok(0) | Err(_)) => {
+                return ControlFlow::Break(CloseReason::UpstreamClosed);
+            }
+            Poll::Ready(Ok(n)) => replies.read_size = next_read(n, wanted),
+        }
+        self.scan_replies(0, now)?;
+        self.forward_replies(cx)?;
+        ControlFlow::Continue(true)
+    }
+
+    fn forward_replies(&mut self, cx: &mut Context<'_>) -> Step {
+        let replies = &mut self.replies;
+        let mut moved = false;
+        while !replies.buffer.is_empty() {
+            match Pin::new(&mut self.client).poll_write(cx, &replies.buffer) {
+                Poll::Pending => return ControlFlow::Continue(moved),
+                Poll::Ready(Err(_) | Ok(0)) => {
+                    return ControlFlow::Break(CloseReason::ClientGone);
+                }
+                Poll::Ready(Ok(n)) => {
+                    replies.buffer.advance(n);
+                    replies.unflushed = true;
+                    moved = true;
+                    self.totals.bytes_out += n as u64;
+                    self.scribe.metrics.bytes_out.inc_by(n as u64);
+                }
+            }
+        }
+        if replies.unflushed && Pin::new(&mut self.client).poll_flush(cx).is_ready() {
+            replies.unflushed = false;
+        }
+        ControlFlow::Continue(moved)
+    }
+
+    /// Reads the upstream's bytes from `from` on as messages, and notes what became of statements.
+    fn scan_replies(&mut self, from: usize, now: Instant) -> Step {
+        let new = &self.replies.buffer[from..];
+        match self.tracker.received(new, &mut self.facts) {
+            Ok(Some(boundary)) => self.replies.after_boundary = new.len() - boundary,
+            Ok(None) => self.replies.after_boundary += new.len(),
+            Err(error) => {
+                let what = format!("the upstream: {error}");
+                return ControlFlow::Break(CloseReason::ProtocolViolation(what));
+            }
+        }
+        if !self.facts.is_empty() {
+            let batch = self.scribe.batch(&mut self.facts, now);
+            self.replies.notes = Some(self.note(batch));
+        }
+        self.replies.put_notice();
+        ControlFlow::Continue(true)
+    }
+
+    fn note(&self, batch: Batch) -> Commit {
+        let recorder = self.scribe.recorder.clone();
+        Box::pin(async move { recorder.note(batch).await })
+    }
+
+    /// Whether the upstream stands between two messages of the client, all of them forwarded.
+    pub(super) fn at_request_boundary(&self) -> bool {
+        self.tracker.at_request_boundary() && self.requests.scanned == 0
+    }
+
+    /// Says what is due, and ends a connection that has been idle for too long.
+    fn poll_pace(&mut self, cx: &mut Context<'_>) -> Step {
+        if self.pace.timer.as_mut().poll(cx).is_pending() {
+            return ControlFlow::Continue(false);
+        }
+        let now = Instant::now();
+        while let Some((_, notice)) = self.pace.notices.pop_if(|(at, _)| *at <= now) {
+            self.replies.notice = Some(notice.encode());
+            self.replies.put_notice();
+        }
+        if self.pace.is_idle(now) {
+            if self.tracker.is_idle() {
+                return ControlFlow::Break(CloseReason::IdleTimeout);
+            }
+            // A running query is not idle.
+            self.pace.active_at = now;
+        }
+        self.pace.set();
+        // Write what was put in, and arm the timer.
+        cx.waker().wake_by_ref();
+        ControlFlow::Continue(false)
+    }
+
+    /// An idle connection holds no buffers.
+    fn release_idle_buffers(&mut self) {
+        if self.requests.buffer.is_empty() {
+            self.requests.buffer = BytesMut::new();
+        }
+        if self.replies.buffer.is_empty() {
+            self.replies.buffer = BytesMut::new();
+        }
+    }
+}
+
+impl Replies {
+    /// Puts the notice that waits behind the last whole message, unless the client already has
+    /// a piece of the next one.
+    fn put_notice(&mut self) {
+        if self.after_boundary <= self.buffer.len()
+            && let Some(notice) = self.notice.take()
+        {
+            let begun = self
+                .buffer
+                .split_off(self.buffer.len() - self.after_boundary);
+            self.buffer.extend_from_slice(&notice);
+            self.buffer.unsplit(begun);
+        }
+    }
+}
+
+impl Pace {
+    fn is_idle(&self, now: Instant) -> bool {
+        self.idle_timeout
+            .is_some_and(|timeout| now.saturating_duration_since(self.active_at) >= timeout)
+    }
+
+    /// Sets the timer to what is due next.
+    fn set(&mut self) {
+        const FAR: Duration = Duration::from_secs(24 * 3600);
+        let idle = self.idle_timeout.map(|timeout| self.active_at + timeout);
+        let notice = self.notices.last().map(|(at, _)| *at);
+        let next = idle.into_iter().chain(notice).min();
+        self.timer
+            .as_mut()
+            .reset(next.unwrap_or_else(|| Instant::now() + FAR));
+    }
+}
+
+/// Reads once, at most `wanted` bytes or what room there is.
+fn read<S: AsyncRead + Unpin>(
+    io: &mut S,
+    buffer: &mut BytesMut,
+    wanted: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    buffer.reserve(wanted);
+    poll_read_buf(Pin::new(io), cx, buffer)
+}
+
+/// Asks for more while reads come back full, for less when they do not.
+fn next_read(got: usize, wanted: usize) -> usize {
+    if got >= wanted {
+        (wanted * 2).min(MAX_READ)
+    } else {
+        MIN_READ
+    }
+}

@@ -1,0 +1,130 @@
+//! The schema of the embedded store, as numbered migrations. Never edit one that was released.
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// Marks the file as hallpass's own (`PRAGMA application_id`): "hpas".
+const APPLICATION_ID: i32 = 0x6870_6173;
+
+/// Migration n takes the schema from version n to n + 1 (`PRAGMA user_version`).
+///
+/// Times are microseconds since 1970; `state` is the state's name, `detail` its JSON.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE access_request (
+        id          TEXT PRIMARY KEY,
+        requester   TEXT NOT NULL,
+        target      TEXT NOT NULL,
+        duration_us INTEGER NOT NULL,
+        reason      TEXT NOT NULL,
+        created_at  INTEGER NOT NULL,
+        lapses_at   INTEGER NOT NULL,
+        state       TEXT NOT NULL,
+        detail      TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX access_request_created ON access_request (created_at);
+    CREATE INDEX access_request_pending ON access_request (lapses_at) WHERE state = 'pending';
+
+    CREATE TABLE session (
+        id          TEXT PRIMARY KEY,
+        request     TEXT NOT NULL UNIQUE REFERENCES access_request (id),
+        principal   TEXT NOT NULL,
+        target      TEXT NOT NULL,
+        reason      TEXT NOT NULL,
+        approved_by TEXT NOT NULL,
+        starts_at   INTEGER NOT NULL,
+        expires_at  INTEGER NOT NULL,
+        state       TEXT NOT NULL,
+        detail      TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX session_started ON session (starts_at);
+    CREATE INDEX session_live ON session (expires_at) WHERE state IN ('scheduled', 'active');
+    CREATE UNIQUE INDEX session_one_live ON session (principal, target)
+        WHERE state IN ('scheduled', 'active');
+
+    CREATE TABLE audit_outbox (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        at     INTEGER NOT NULL,
+        event  TEXT NOT NULL
+    ) STRICT;
+"];
+
+/// What stands between this file and its use.
+pub(super) enum Refusal {
+    /// In words.
+    Problem(String),
+    /// By the engine.
+    Engine(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// Brings the schema up to date, in one transaction that also proves that nobody else writes.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Refusal> {
+    let behaviour = rusqlite::TransactionBehavior::Immediate;
+    let transaction = connection.transaction_with_behavior(behaviour)?;
+    let version = version(&transaction)?;
+    let Some(missing) = MIGRATIONS.get(version..) else {
+        return Err(Refusal::Problem(format!(
+            "was written by a newer hallpass (schema {version}, this one knows {}); run that version",
+            MIGRATIONS.len()
+        )));
+    };
+    for migration in missing {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    Ok(transaction.commit()?)
+}
+
+/// The version of an existing schema; 0 if the file is empty.
+fn version(connection: &Connection) -> Result<usize, Refusal> {
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if tables > 0 && id != APPLICATION_ID {
+        let problem = "is an SQLite database, but not a hallpass store".to_owned();
+        return Err(Refusal::Problem(problem));
+    }
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    usize::try_from(version)
+        .map_err(|_| Refusal::Problem(format!("has the impossible schema {version}")))
+}
+
+/// Fails if the file's pages do not hang together.
+pub(super) fn check(connection: &Connection) -> Result<(), Refusal> {
+    let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if answer == "ok" {
+        return Ok(());
+    }
+    Err(Refusal::Problem(format!(
+        "is damaged ({answer}); restore it from a backup"
+    )))
+}
+
+impl Refusal {
+    /// As the store's error for the file at `path`.
+    pub(super) fn at(self, path: &std::path::Path) -> StoreError {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, NotADatabase};
+        let problem = match self {
+            Self::Problem(problem) => problem,
+            Self::Engine(error) => match error.sqlite_error_code() {
+                Some(DatabaseBusy) => "is in use by another process".to_owned(),
+                Some(NotADatabase) => "is not an SQLite database".to_owned(),
+                Some(DatabaseCorrupt) => {
+                    format!("is damaged ({error}); restore it from a backup")
+                }
+                _ => return StoreError::Engine(error),
+            },
+        };
+        StoreError::Refused {
+            path: path.to_owned(),
+            problem,
+        }
+    }
+}
