@@ -11,4 +11,5 @@
 
 mod cli;
 mod clients;
+mod completeness;
 mod support;
