@@ -299,6 +299,7 @@ impl Parts {
         {
             self.admission.expire_due();
             self.reload_certificates();
+            self.metrics.audit_available(self.recorder.is_healthy());
         }
     }
 

@@ -52,6 +52,12 @@ pub enum Event {
     },
     /// hallpass ended in good order.
     Stopped,
+    /// Records could not be written from `at` on until this one was; nothing was forwarded that
+    /// had none.
+    RecordingFailed {
+        /// What the system said.
+        error: String,
+    },
 
     /// Somebody submitted an access request.
     RequestSubmitted {

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -100,8 +100,37 @@ pub struct Recorder {
     queue: mpsc::Sender<Job>,
     clock: Clock,
     timeout: Duration,
-    healthy: Arc<AtomicBool>,
+    health: Arc<Health>,
     metrics: Arc<Metrics>,
+}
+
+/// How the writer does; it alone writes here.
+struct Health {
+    failing: AtomicBool,
+    /// Milliseconds after `epoch` at which the write that is under way began; 0: none is.
+    writing_since: AtomicU64,
+    epoch: Instant,
+}
+
+impl Health {
+    fn new() -> Self {
+        Self {
+            failing: AtomicBool::new(false),
+            writing_since: AtomicU64::new(0),
+            epoch: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_good(&self, patience: Duration) -> bool {
+        let since = self.writing_since.load(Ordering::Relaxed);
+        let stuck =
+            since > 0 && u128::from(self.now() - since.min(self.now())) > patience.as_millis();
+        !stuck && !self.failing.load(Ordering::Relaxed)
+    }
 }
 
 impl Recorder {
@@ -117,7 +146,7 @@ impl Recorder {
     ) -> Result<(Self, JoinHandle<()>), OpenError> {
         let (folder, next) = Folder::open(&settings.folder)?;
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let healthy = Arc::new(AtomicBool::new(true));
+        let health = Arc::new(Health::new());
         metrics.audit_available(true);
         let writer = Writer {
             folder,
@@ -127,7 +156,8 @@ impl Recorder {
             lines: Vec::new(),
             backlog: Vec::new(),
             backlog_bytes: 0,
-            healthy: Arc::clone(&healthy),
+            health: Arc::clone(&health),
+            clock: clock.clone(),
             metrics: Arc::clone(&metrics),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -148,7 +178,7 @@ impl Recorder {
             queue,
             clock,
             timeout: settings.timeout,
-            healthy,
+            health,
             metrics,
         };
         Ok((recorder, thread))
@@ -187,13 +217,9 @@ impl Recorder {
             self.send(job).await?;
             durable.await.unwrap_or(Err(Unavailable))
         };
-        match tokio::time::timeout(self.timeout, write).await {
-            Ok(result) => result,
-            Err(_) => {
-                self.healthy.store(false, Ordering::Relaxed);
-                Err(Unavailable)
-            }
-        }
+        tokio::time::timeout(self.timeout, write)
+            .await
+            .unwrap_or(Err(Unavailable))
     }
 
     /// Queues facts that nothing waits for: outcomes of what has happened already. They are kept
@@ -211,9 +237,9 @@ impl Recorder {
             .unwrap_or(Err(Unavailable))
     }
 
-    /// Whether the last write worked.
+    /// Whether records are being made: the last write worked, and none hangs.
     pub fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
+        self.health.is_good(self.timeout)
     }
 
     async fn send(&self, job: Job) -> Result<(), Unavailable> {
@@ -235,7 +261,8 @@ struct Writer {
     /// Facts nobody waits for, that could not be written yet.
     backlog: Vec<Batch>,
     backlog_bytes: usize,
-    healthy: Arc<AtomicBool>,
+    health: Arc<Health>,
+    clock: Clock,
     metrics: Arc<Metrics>,
 }
 
@@ -275,17 +302,17 @@ impl Writer {
 
     /// Writes the backlog and the group, all or nothing, and tells who waits.
     fn write(&mut self, group: &mut Vec<Job>) {
+        self.health
+            .writing_since
+            .store(self.health.now().max(1), Ordering::Relaxed);
         let result = self.append(group);
-        if let Err(error) = &result
-            && self.healthy.load(Ordering::Relaxed)
-        {
-            tracing::error!(%error, "the audit log cannot be written: no statement is forwarded");
+        self.health.writing_since.store(0, Ordering::Relaxed);
+        let failed_before = self.health.failing.swap(result.is_err(), Ordering::Relaxed);
+        match &result {
+            Err(error) if !failed_before => self.begin_failing(error),
+            Ok(()) if failed_before => tracing::info!("the audit log can be written again"),
+            _ => {}
         }
-        if result.is_ok() && !self.healthy.load(Ordering::Relaxed) {
-            tracing::info!("the audit log can be written again");
-        }
-        self.healthy.store(result.is_ok(), Ordering::Relaxed);
-        self.metrics.audit_available(result.is_ok());
         if result.is_ok() {
             self.backlog.clear();
             self.backlog_bytes = 0;
@@ -298,6 +325,17 @@ impl Writer {
                 None => {}
             }
         }
+    }
+
+    /// Notes the failure among what is tried again: so the disk is tried without being asked, and
+    /// the log says that it had failed.
+    fn begin_failing(&mut self, error: &std::io::Error) {
+        tracing::error!(%error, "the audit log cannot be written: no statement is forwarded");
+        let mut batch = Batch::new(self.clock.now());
+        batch.push(&Event::RecordingFailed {
+            error: error.to_string(),
+        });
+        self.keep(batch);
     }
 
     fn keep(&mut self, batch: Batch) {

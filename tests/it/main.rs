@@ -9,6 +9,7 @@
     reason = "nothing is exported from here; `pub` separates a module's entry from its helpers"
 )]
 
+mod architecture;
 mod cli;
 mod clients;
 mod completeness;
