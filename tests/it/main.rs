@@ -12,5 +12,7 @@
 mod architecture;
 mod cli;
 mod clients;
+mod completeness;
 mod demo;
+mod endings;
 mod support;

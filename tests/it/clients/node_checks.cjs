@@ -16,8 +16,8 @@ delete process.env.PGSSLMODE; // node-postgres reads it its own way
 const tls = sslmode && sslmode !== "disable";
 const options = { ssl: tls ? { ca: readFileSync(rootcert), servername: process.env.PGHOST } : false };
 
-async function connect() {
-  const client = new Client(options);
+async function connect(more) {
+  const client = new Client({ ...options, ...more });
   await client.connect();
   return client;
 }
@@ -67,7 +67,11 @@ async function waitUntilRunning(pid) {
 async function sendCancel(client) {
   const connection = new Connection({ ssl: options.ssl });
   connection.connect(client.port, client.host);
-  await once(connection, tls ? "sslconnect" : "connect");
+  await once(connection, "connect");
+  if (tls) {
+    connection.requestSsl();
+    await once(connection, "sslconnect");
+  }
   connection.cancel(client.processID, client.secretKey);
   await once(connection, "end");
 }
@@ -92,9 +96,13 @@ async function notifications(client) {
   return heard;
 }
 
-async function queued(client) {
-  const sums = await Promise.all(Array.from({ length: 200 }, (_, i) => client.query("select $1::int * 2 as a", [i])));
-  const settled = await Promise.allSettled(["select 1 as a", "select 1/0", "select 2 as a"].map((sql) => client.query(sql)));
+async function pipelines() {
+  const client = await connect({ pipeline: true });
+  const run = (sql, values) => client.query(sql, values);
+  const sums = await Promise.all(Array.from({ length: 500 }, (_, i) => run("select $1::int * 2 as a", [i])));
+  const mixed = ["select 1 as a", "select 1/0", "select 2 as a", "select 1/$1::int"].map((sql) => run(sql, sql.includes("$1") ? [0] : undefined));
+  const settled = await Promise.allSettled(mixed);
+  await client.end();
   return [sums.reduce((sum, result) => sum + result.rows[0].a, 0), settled.map((s) => s.reason?.code ?? s.value.rows)];
 }
 
@@ -155,7 +163,7 @@ async function pool() {
 
 async function main() {
   const client = await connect();
-  const checks = [queries, parameters, copy, cancel, notifications, queued, prepared];
+  const checks = [queries, parameters, copy, cancel, notifications, pipelines, prepared];
   for (const check of [...checks, failures, large, transactions, notices, pool]) {
     console.log(`${check.name}: ${JSON.stringify(await check(client))}`);
   }

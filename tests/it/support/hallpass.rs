@@ -3,13 +3,14 @@
 //! Principals: `maya` and `noor` (engineers, who ask) and `dana` (leads, who approve); the token
 //! of each is `<name>-token`. Targets: `orders-ro` (database `orders`) and `orders-admin` (all).
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hallpass::access::{ConnectionId, SessionId};
+use hallpass::access::SessionId;
 use hallpass::audit::{self, Event, Record};
 use hallpass::http::types::{Approved, ConnectionView, Problem, RequestView, SessionSecret};
 use hallpass::secret::{hex, sha256};
@@ -274,30 +275,32 @@ impl Hallpass {
 
     /// The texts of all statements that were started, in order.
     pub fn statements(&self) -> Vec<String> {
-        let records = self.records();
-        let sql_of = |number: u64, of: ConnectionId| {
-            records.iter().find_map(|record| match &record.event {
+        let mut prepared_as = HashMap::new();
+        let mut started = Vec::new();
+        for record in self.records() {
+            match record.event {
                 Event::StatementPrepared {
                     origin,
                     statement,
-                    sql,
+                    sql: Some(sql),
                     ..
-                } if *statement == number && origin.connection == of => sql.as_ref(),
-                _ => None,
-            })
-        };
-        let started = records.iter().filter_map(|record| match &record.event {
-            Event::StatementStarted {
-                origin,
-                sql,
-                prepared,
-                ..
-            } => sql
-                .as_ref()
-                .or_else(|| sql_of((*prepared)?, origin.connection)),
-            _ => None,
-        });
-        started.map(|sql| sql.to_lossy().into_owned()).collect()
+                } => drop(prepared_as.insert((origin.connection, statement), sql)),
+                Event::StatementStarted {
+                    origin,
+                    sql,
+                    prepared,
+                    ..
+                } => {
+                    let known = |number| prepared_as.get(&(origin.connection, number)).cloned();
+                    started.extend(sql.or_else(|| known(prepared?)));
+                }
+                _ => {}
+            }
+        }
+        started
+            .iter()
+            .map(|sql| sql.to_lossy().into_owned())
+            .collect()
     }
 
     /// Waits until the audit holds a record that `wanted` takes; what it made of it.

@@ -20,6 +20,8 @@ use super::template::Installation;
 use super::wait;
 
 const START: Duration = Duration::from_secs(60);
+/// How the harness's own connections call themselves.
+const HARNESS: &str = "test harness";
 /// Client authentication, where the test wants nothing else: as an operator would have it.
 const HBA: &str = "\
 host all orders_md5 127.0.0.1/32 md5
@@ -261,7 +263,7 @@ impl Cluster {
             .port(self.port)
             .user("postgres")
             .dbname(database)
-            .application_name("test harness")
+            .application_name(HARNESS)
             .connect(tokio_postgres::NoTls)
             .await
             .unwrap();
@@ -274,8 +276,9 @@ impl Cluster {
         let sql = "select pid, coalesce(usename, ''), coalesce(state, ''), query, application_name \
                    from pg_stat_activity \
                    where backend_type in ('client backend', 'walsender') \
-                   and application_name <> 'test harness' order by pid";
-        let rows = self.admin("postgres").await.query(sql, &[]).await.unwrap();
+                   and application_name <> $1 order by pid";
+        let admin = self.admin("postgres").await;
+        let rows = admin.query(sql, &[&HARNESS]).await.unwrap();
         let backend = |row: tokio_postgres::Row| Backend {
             pid: row.get(0),
             role: row.get::<_, String>(1),
@@ -307,10 +310,23 @@ impl Cluster {
         log_of(self.folder.path())
     }
 
-    /// What the server logged of every statement; for [`Options::log_statements`].
-    pub fn statements(&self) -> Vec<LoggedStatement> {
+    /// What the server logged of every statement so far, the harness's own left out; for
+    /// [`Options::log_statements`].
+    pub async fn statements(&self) -> Vec<LoggedStatement> {
+        // The log is written by a process of its own. Whatever was sent to it before the mark is
+        // in the file when the mark is.
+        let mark = hallpass::secret::hex(&hallpass::secret::random::<8>());
+        let client = self.admin("postgres").await;
+        client
+            .simple_query(&format!("select '{mark}'"))
+            .await
+            .unwrap();
         let path = self.folder.path().join("data/log/server.csv");
-        let text = fs::read_to_string(path).unwrap();
+        let settled = || async {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            text.contains(&mark).then_some(text)
+        };
+        let text = wait::until_some("the log is written", Duration::from_secs(10), settled).await;
         csv(&text)
             .iter()
             .filter_map(|record| logged(record))
@@ -348,6 +364,9 @@ impl Drop for Cluster {
 /// A statement, if that is what the record is about.
 fn logged(record: &[String]) -> Option<LoggedStatement> {
     let message = record.get(13)?;
+    if record.get(22)? == HARNESS {
+        return None;
+    }
     let sql = match message.strip_prefix("statement: ") {
         Some(sql) => sql,
         None if message.starts_with("execute ") => message.split_once(": ")?.1,
@@ -391,7 +410,12 @@ async fn a_cluster_is_real_and_logs_what_it_is_told() {
         .unwrap();
     assert_eq!(row.get::<_, i64>(0), 1000);
     client.simple_query("select 'a\n\"b\"'").await.unwrap();
-    let texts: Vec<String> = cluster.statements().into_iter().map(|s| s.sql).collect();
+    let texts: Vec<String> = cluster
+        .statements()
+        .await
+        .into_iter()
+        .map(|s| s.sql)
+        .collect();
     assert!(texts.contains(&"select 'a\n\"b\"'".to_owned()), "{texts:?}");
     assert!(texts.contains(&"select count(*) from orders where id > $1".to_owned()));
     assert_eq!(cluster.backends().await.len(), 1);
