@@ -12,4 +12,5 @@
 mod architecture;
 mod cli;
 mod clients;
+mod handshake;
 mod support;

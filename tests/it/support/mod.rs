@@ -5,5 +5,7 @@ pub mod hallpass;
 pub mod login;
 pub mod postgres;
 pub mod process;
+pub mod stage;
 mod template;
 pub mod wait;
+pub mod wire;
