@@ -11,5 +11,7 @@ pub mod in_process;
 pub mod login;
 pub mod postgres;
 pub mod process;
+pub mod stage;
 mod template;
 pub mod wait;
+pub mod wire;
