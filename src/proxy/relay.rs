@@ -209,7 +209,11 @@ impl<C: Io, U: Io> Relay<C, U> {
             return ControlFlow::Continue(moved);
         }
         if self.tracker.is_terminated() {
-            return ControlFlow::Break(CloseReason::ClientTerminated);
+            // As PostgreSQL does, finish what was asked for before the goodbye.
+            return match self.tracker.is_idle() {
+                true => ControlFlow::Break(CloseReason::ClientTerminated),
+                false => ControlFlow::Continue(moved),
+            };
         }
         if self.tracker.outstanding() >= MAX_OUTSTANDING {
             return ControlFlow::Continue(moved);
@@ -296,6 +300,9 @@ impl<C: Io, U: Io> Relay<C, U> {
         let wanted = replies.read_size;
         match read(&mut self.upstream, &mut replies.buffer, wanted, cx) {
             Poll::Pending => return ControlFlow::Continue(moved),
+            Poll::Ready(Ok(0) | Err(_)) if self.tracker.is_terminated() => {
+                return ControlFlow::Break(CloseReason::ClientTerminated);
+            }
             Poll::Ready(Ok(0) | Err(_)) => {
                 return ControlFlow::Break(CloseReason::UpstreamClosed);
             }
@@ -312,6 +319,10 @@ impl<C: Io, U: Io> Relay<C, U> {
         while !replies.buffer.is_empty() {
             match Pin::new(&mut self.client).poll_write(cx, &replies.buffer) {
                 Poll::Pending => return ControlFlow::Continue(moved),
+                Poll::Ready(Err(_) | Ok(0)) if self.tracker.is_terminated() => {
+                    replies.buffer.clear();
+                    moved = true;
+                }
                 Poll::Ready(Err(_) | Ok(0)) => {
                     return ControlFlow::Break(CloseReason::ClientGone);
                 }

@@ -1,4 +1,5 @@
-//! The command line, as a process, against a stand-in for the server and for psql.
+//! The command line, as a process: against a stand-in for the server and for psql, where it is
+//! about the command line alone, and against the real ones.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -6,13 +7,21 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use hallpass::http::types::RequestView;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::support::hallpass::{Setup, token};
+use crate::support::postgres::Cluster;
+use crate::support::process::Process;
+use crate::support::wait;
 
 const HALLPASS: &str = env!("CARGO_BIN_EXE_hallpass");
 const REQUEST: &str = "req-4m0t8z1kqc7e";
@@ -290,4 +299,98 @@ fn a_reader_that_leaves_early_is_no_error() {
         .unwrap();
     assert!(output.status.success());
     assert_eq!(text(&output.stderr), "");
+}
+
+/// The command line as `person`, against a real server.
+fn speaking_as(server: &Process, person: &str, line: &[&str]) -> Command {
+    let mut command = Process::command();
+    command
+        .args(line)
+        .env("HOME", server.folder())
+        .env("HALLPASS_URL", format!("http://{}", server.api))
+        .env("HALLPASS_TOKEN", token(person))
+        .stdin(Stdio::null());
+    command
+}
+
+fn id(printed: &str, prefix: &str) -> String {
+    let mut words = printed.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    words.find(|word| word.starts_with(prefix)).unwrap().into()
+}
+
+#[tokio::test]
+async fn a_session_goes_its_whole_way_by_the_command_line_alone() {
+    let cluster = Cluster::start();
+    let server = Process::start(Setup::new(&cluster)).await;
+    let done = |person, line: &[&str]| {
+        let output = speaking_as(&server, person, line).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{line:?}: {}",
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    };
+    let targets = done("maya", &["targets"]);
+    assert!(targets.contains("orders-ro"), "{targets}");
+    let asked = ["request", "orders-ro", "--for", "10m", "--reason", "INC-1"];
+    let request = id(&done("maya", &asked), "req-");
+    assert!(done("dana", &["requests"]).contains(&request));
+    let granted = done("dana", &["approve", &request, "--for", "5m"]);
+    let session = id(&granted, "ses-");
+    let answer = done(
+        "maya",
+        &["connect", "orders-ro", "--", "-Atc", "select 6 * 7"],
+    );
+    assert_eq!(answer, "42\n");
+    assert!(done("dana", &["sessions"]).contains(&session));
+    done("dana", &["revoke", &session, "--reason", "over"]);
+    let listed = done("maya", &["sessions", "--all"]);
+    assert!(
+        listed.contains("revoked") && listed.contains("by dana"),
+        "{listed}"
+    );
+    let refused = speaking_as(&server, "maya", &["connect", "orders-ro"]).output();
+    assert_eq!(refused.unwrap().status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_of_a_denial_and_why() {
+    let cluster = Cluster::start();
+    let server = Process::start(Setup::new(&cluster)).await;
+    let asked = [
+        "request",
+        "orders-ro",
+        "--for",
+        "10m",
+        "--reason",
+        "INC-1",
+        "--wait",
+    ];
+    let waiting = speaking_as(&server, "maya", &asked)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let request = wait::until_some("a request", Duration::from_secs(10), || async {
+        let requests: Vec<RequestView> = server
+            .call("dana", Method::GET, "/requests", ())
+            .await
+            .ok()?;
+        Some(requests.first()?.id.to_string())
+    })
+    .await;
+    let deny = ["deny", &request, "--reason", "use the replica"];
+    assert!(
+        speaking_as(&server, "dana", &deny)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = waiting.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("denied by dana: use the replica"), "{told}");
+    let listed = speaking_as(&server, "maya", &["requests", "--all"]).output();
+    assert!(text(&listed.unwrap().stdout).contains("use the replica"));
 }

@@ -13,5 +13,6 @@ mod architecture;
 mod cli;
 mod clients;
 mod completeness;
+mod demo;
 mod endings;
 mod support;

@@ -47,7 +47,12 @@ impl Cluster {
         self.psql(place, &["-d", DATABASE, "-c", sql]).await
     }
 
-    /// How many clients of `role` run something, as PostgreSQL itself sees it.
+    /// Whether anybody has come as `role`, by PostgreSQL's own log.
+    pub(super) fn has_seen(&self, place: &Place, role: &str) -> bool {
+        log(place).contains(&format!("user={role} "))
+    }
+
+    /// Whether a client of `role` runs a `pg_sleep`, as PostgreSQL itself sees it.
     pub(super) async fn running(&self, place: &Place, role: &str) -> Result<bool, CliError> {
         let sql = format!(
             "select 1 from pg_stat_activity where usename = '{role}' and state = 'active' \
@@ -163,7 +168,7 @@ fn serve(place: &Place, programs: &Path, user: Option<&User>) -> Result<Group, C
         .args(["-p", &place.ports.postgres.to_string()])
         .args(["-c", "listen_addresses=127.0.0.1"])
         .args(["-c", "unix_socket_directories="])
-        .args(["-c", "fsync=off"])
+        .args(["-c", "fsync=off", "-c", "log_connections=on"])
         .stdout(log)
         .stderr(errors);
     Group::spawn(&mut postgres)
