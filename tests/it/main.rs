@@ -15,4 +15,5 @@ mod clients;
 mod completeness;
 mod demo;
 mod endings;
+mod lifetime;
 mod support;

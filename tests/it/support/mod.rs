@@ -11,5 +11,6 @@ pub mod in_process;
 pub mod login;
 pub mod postgres;
 pub mod process;
+pub mod raw_client;
 mod template;
 pub mod wait;
