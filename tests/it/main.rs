@@ -16,4 +16,5 @@ mod completeness;
 mod demo;
 mod endings;
 mod handshake;
+mod lifetime;
 mod support;

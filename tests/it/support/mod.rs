@@ -12,6 +12,7 @@ pub mod login;
 pub mod postgres;
 pub mod process;
 pub mod stage;
+pub mod raw_client;
 mod template;
 pub mod wait;
 pub mod wire;

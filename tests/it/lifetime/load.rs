@@ -1,0 +1,131 @@
+//! Many connections of one session, which all end at once.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::{World, since, until};
+use crate::support::postgres::Cluster;
+use crate::support::raw_client::{RawClient, Said, query};
+
+const CONNECTIONS: usize = 500;
+/// Logins at a time: hallpass counts those of one address that have not authenticated.
+const AT_A_TIME: usize = 32;
+
+/// Logs in many times; every other connection runs a query, and each waits for its end: the reason,
+/// and how long after the session's end it came.
+async fn crowd(
+    world: &World,
+    grant: &crate::support::hallpass::Grant,
+) -> JoinSet<(Said, Duration)> {
+    let mut crowd = JoinSet::new();
+    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(AT_A_TIME));
+    let (ready, mut all_ready) = tokio::sync::mpsc::channel(CONNECTIONS);
+    for i in 0..CONNECTIONS {
+        let (places, ready) = (places.clone(), ready.clone());
+        let grant = grant.clone();
+        crowd.spawn(async move {
+            let place = places.acquire().await.unwrap();
+            let mut wire = RawClient::login(&grant.login).await;
+            drop(place);
+            if i % 2 == 0 {
+                wire.send(&query("select pg_sleep(600)")).await;
+            }
+            ready.send(()).await.unwrap();
+            let (said, _) = wire.end().await;
+            (said.expect("a reason"), since(grant.secret.expires_at))
+        });
+    }
+    drop(ready);
+    for _ in 0..CONNECTIONS {
+        all_ready.recv().await.expect("every login works");
+    }
+    assert_eq!(world.backends_of(grant.session).await, CONNECTIONS as i64);
+    crowd
+}
+
+#[tokio::test]
+async fn five_hundred_connections_end_with_their_session_and_all_are_told() {
+    let cluster = Cluster::options().setting("max_connections", "540").start();
+    // The role needs no password: the server's share of 500 logins is not what is measured.
+    let crowded = "databases = [\"orders\"]\nmax_connections = 500";
+    let world = World::new(cluster, |setup| {
+        setup.target("crowded", "orders_trust", crowded)
+    })
+    .await;
+    let grant = world.hallpass.grant("maya", "crowded", "12s").await;
+    let mut crowd = crowd(&world, &grant).await;
+    let left = until(grant.secret.expires_at);
+    assert!(left > Duration::ZERO, "the logins took too long");
+    let mut lags = Vec::new();
+    while let Some(ended) = crowd.join_next().await {
+        let (said, lag) = ended.unwrap();
+        assert_eq!(
+            (&*said.severity, &*said.code),
+            ("FATAL", "57P01"),
+            "{said:?}"
+        );
+        lags.push(lag);
+    }
+    world.gone(grant.session).await;
+    let gone = since(grant.secret.expires_at);
+    lags.sort();
+    eprintln!(
+        "{left:?} to spare; told after {:?} (half), {:?} (99 of 100), {:?} (the last); gone after {gone:?}",
+        lags[CONNECTIONS / 2],
+        lags[CONNECTIONS * 99 / 100],
+        lags[CONNECTIONS - 1],
+    );
+    assert!(lags[CONNECTIONS - 1] < Duration::from_secs(10), "{lags:?}");
+    let reasons = world.closed(&grant, CONNECTIONS).await;
+    assert!(reasons.iter().all(|reason| reason == "session_expired"));
+    let count = "hallpass_expiry_lag_seconds_count";
+    assert_eq!(world.hallpass.metric(count).await, CONNECTIONS as f64);
+    let sum = world
+        .hallpass
+        .metric("hallpass_expiry_lag_seconds_sum")
+        .await;
+    eprintln!(
+        "by its own measure {:?} on average",
+        sum / CONNECTIONS as f64
+    );
+}
+
+#[tokio::test]
+async fn connecting_while_the_session_is_revoked_never_gets_in_afterwards() {
+    let world = World::plain().await;
+    let mut admitted = 0;
+    for _ in 0..12 {
+        let grant = world.grant("10m").await;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let mut clients = JoinSet::new();
+        for _ in 0..6 {
+            let (login, stopped) = (grant.login.clone(), stopped.clone());
+            clients.spawn(async move {
+                let mut let_in = 0;
+                loop {
+                    // Read before the attempt: what begins after the revocation must fail.
+                    let over = *stopped.borrow();
+                    match RawClient::try_login(&login, &[]).await {
+                        Ok(_) if over => panic!("let in after the revocation"),
+                        Ok(wire) => {
+                            let_in += 1;
+                            // Each stays, and must be ended.
+                            tokio::spawn(wire.end());
+                        }
+                        Err(_) if over => return let_in,
+                        Err(_) => {}
+                    }
+                }
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        world.hallpass.revoke(grant.session).await;
+        stop.send(true).unwrap();
+        admitted += clients.join_all().await.iter().sum::<usize>();
+        world.gone(grant.session).await;
+        assert!(world.hallpass.connections().await.is_empty());
+    }
+    eprintln!("{admitted} were let in before");
+    assert!(admitted > 0);
+}
