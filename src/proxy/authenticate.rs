@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
+use pgwire::error::PgWireError;
 use pgwire::messages::startup::{Authentication, NegotiateProtocolVersion};
 
 use super::dial::Io;
@@ -111,13 +112,13 @@ async fn exchange<S: Io>(
     check_mechanism(mechanism, message, scram)?;
     let (challenge, waiting) = scram
         .on_client_first_message_with_secret(message, secret)
-        .map_err(|error| failed(claim, &error.to_string()))?;
+        .map_err(|error| failed(claim, words(&error)))?;
     send(client, Authentication::SASLContinue(challenge.into())).await?;
 
     let last = password_message(client).await?;
     let proof = waiting
         .on_client_final_message(&last)
-        .map_err(|error| failed(claim, &error.to_string()))?;
+        .map_err(|error| failed(claim, words(&error)))?;
     client
         .stream
         .queue(&Authentication::SASLFinal(proof.into()))
@@ -157,6 +158,14 @@ async fn password_message<S: Io>(client: &mut Client<S>) -> Result<bytes::Bytes,
 
 fn stream(malformed: crate::pg::Malformed) -> Refusal {
     Refusal::Stream(malformed.into())
+}
+
+/// What failed, in words of ours: pgwire's quote the client's message, proof and all.
+fn words(error: &PgWireError) -> &'static str {
+    match error {
+        PgWireError::InvalidPassword(_) => "the secret is wrong, or there is no such session",
+        _ => "the SCRAM exchange is malformed or badly bound",
+    }
 }
 
 fn failed(claim: &Claim, reason: &str) -> Refusal {
