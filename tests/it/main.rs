@@ -5,6 +5,10 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 #![allow(
+    clippy::print_stderr,
+    reason = "a test shows what it measured to whom runs it"
+)]
+#![allow(
     unreachable_pub,
     reason = "nothing is exported from here; `pub` separates a module's entry from its helpers"
 )]
