@@ -154,7 +154,7 @@ impl<C: Io, U: Io> Relay<C, U> {
     fn begin(&mut self) -> Step {
         let now = Instant::now();
         if !self.requests.buffer.is_empty() {
-            self.scan_requests(now)?;
+            self.scan_requests(now);
         }
         let early = self.replies.buffer.len();
         if early > 0 {
@@ -208,6 +208,10 @@ impl<C: Io, U: Io> Relay<C, U> {
         if self.requests.cleared > 0 {
             return ControlFlow::Continue(moved);
         }
+        if let Some(violation) = self.tracker.violation() {
+            let what = violation.to_string();
+            return ControlFlow::Break(CloseReason::ProtocolViolation(what));
+        }
         if self.tracker.is_terminated() {
             return ControlFlow::Break(CloseReason::ClientTerminated);
         }
@@ -222,7 +226,7 @@ impl<C: Io, U: Io> Relay<C, U> {
             Poll::Ready(Ok(0) | Err(_)) => return ControlFlow::Break(CloseReason::ClientGone),
             Poll::Ready(Ok(n)) => requests.read_size = next_read(n, wanted),
         }
-        self.scan_requests(now)?;
+        self.scan_requests(now);
         ControlFlow::Continue(true)
     }
 
@@ -256,17 +260,10 @@ impl<C: Io, U: Io> Relay<C, U> {
     }
 
     /// Reads the new bytes of the client as messages, and has them recorded.
-    fn scan_requests(&mut self, now: Instant) -> Step {
+    fn scan_requests(&mut self, now: Instant) {
         let requests = &mut self.requests;
         let new = &requests.buffer[requests.scanned..];
-        match self.tracker.sent(new, now, &mut self.facts) {
-            Ok(taken) => requests.scanned += taken,
-            Err(violation) => {
-                self.facts.clear();
-                let what = violation.to_string();
-                return ControlFlow::Break(CloseReason::ProtocolViolation(what));
-            }
-        }
+        requests.scanned += self.tracker.sent(new, now, &mut self.facts);
         if self.facts.is_empty() {
             requests.cleared = requests.scanned;
         } else {
@@ -274,7 +271,6 @@ impl<C: Io, U: Io> Relay<C, U> {
             let recorder = self.scribe.recorder.clone();
             requests.commit = Some(Box::pin(async move { recorder.commit(batch).await }));
         }
-        ControlFlow::Continue(true)
     }
 
     /// Upstream to client: write what there is, then read more.
@@ -336,8 +332,13 @@ impl<C: Io, U: Io> Relay<C, U> {
         match self.tracker.received(new, &mut self.facts) {
             Ok(Some(boundary)) => self.replies.after_boundary = new.len() - boundary,
             Ok(None) => self.replies.after_boundary += new.len(),
-            Err(error) => {
-                let what = format!("the upstream: {error}");
+            Err(lost) => {
+                // The client gets the whole messages before it.
+                self.replies.buffer.truncate(from + lost.at);
+                if lost.at > 0 {
+                    self.replies.after_boundary = 0;
+                }
+                let what = format!("the upstream: {lost}");
                 return ControlFlow::Break(CloseReason::ProtocolViolation(what));
             }
         }

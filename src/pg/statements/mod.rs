@@ -34,6 +34,16 @@ pub const WHOLE: usize = 64 * 1024;
 /// at this many never waits for ever.
 pub const MAX_OUTSTANDING: usize = 32 * 1024;
 
+/// The upstream's stream cannot be followed any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Lost {
+    /// How many bytes of those that were read are whole messages, or the rest of one.
+    pub at: usize,
+    /// What is wrong with those that follow.
+    pub error: FrameError,
+}
+
 /// Why a client's stream is not forwarded any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
@@ -365,6 +375,7 @@ pub struct Tracker {
     /// Copies that the client has finished sending and the upstream has not yet confirmed.
     sent_copies: VecDeque<Copied>,
     terminated: bool,
+    violation: Option<Violation>,
     outgoing: sent::Outgoing,
     incoming: received::Incoming,
 }
@@ -394,6 +405,7 @@ impl Tracker {
             sent_copy: None,
             sent_copies: VecDeque::new(),
             terminated: false,
+            violation: None,
             outgoing: sent::Outgoing::default(),
             incoming: received::Incoming::default(),
         }
@@ -417,6 +429,12 @@ impl Tracker {
     /// Whether the client has said goodbye (`Terminate`).
     pub fn is_terminated(&self) -> bool {
         self.terminated
+    }
+
+    /// What is wrong with the client's stream behind what may be forwarded; nothing after it may
+    /// be.
+    pub fn violation(&self) -> Option<Violation> {
+        self.violation
     }
 
     /// How many numbers were given out.

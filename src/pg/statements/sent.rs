@@ -44,33 +44,42 @@ pub(super) fn name(name: &[u8]) -> Bytes {
 
 impl Tracker {
     /// Reads what the client sent, from where the last call stopped. Returns how many bytes may be
-    /// forwarded once `facts` are recorded; the rest is not there whole yet.
-    ///
-    /// # Errors
-    /// [`Violation`]: nothing of these bytes may be forwarded, nor anything after them.
-    pub fn sent(
-        &mut self,
-        bytes: &[u8],
-        now: Instant,
-        facts: &mut Vec<Fact>,
-    ) -> Result<usize, Violation> {
+    /// forwarded once `facts` are recorded; the rest is not there whole yet, or is a
+    /// [`Tracker::violation`].
+    pub fn sent(&mut self, bytes: &[u8], now: Instant, facts: &mut Vec<Fact>) -> usize {
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            let step = match std::mem::take(&mut self.outgoing) {
-                Outgoing::Boundary => self.message(rest, now, facts)?,
-                Outgoing::Copy { left } => self.copy_data(rest, left),
-                Outgoing::Long(long) => self.long(long, rest, now, facts)?,
-            };
-            if step == 0 {
-                break;
+            match self.step(rest, now, facts) {
+                Ok(0) => break,
+                Ok(step) => taken += step,
+                Err(violation) => {
+                    self.violation = Some(violation);
+                    break;
+                }
             }
-            taken += step;
         }
         self.settle(facts);
         if self.skipping && self.queue.len() > MAX_SKIPPED {
             self.skip(facts);
         }
-        Ok(taken)
+        taken
+    }
+
+    /// Takes the next message, or a piece of one. 0: it is not there yet.
+    fn step(
+        &mut self,
+        rest: &[u8],
+        now: Instant,
+        facts: &mut Vec<Fact>,
+    ) -> Result<usize, Violation> {
+        if let Some(violation) = self.violation {
+            return Err(violation);
+        }
+        match std::mem::take(&mut self.outgoing) {
+            Outgoing::Boundary => self.message(rest, now, facts),
+            Outgoing::Copy { left } => Ok(self.copy_data(rest, left)),
+            Outgoing::Long(long) => Ok(self.long(long, rest, now, facts)),
+        }
     }
 
     /// Records what was parsed or bound in this breath and not executed.
@@ -130,7 +139,7 @@ impl Tracker {
         }
         let len = usize::try_from(header.body).unwrap_or(usize::MAX);
         if len > WHOLE {
-            return Ok(self.begin_long(header, rest));
+            return self.begin_long(header, rest);
         }
         let Some(body) = rest.get(HEADER..HEADER + len) else {
             return Ok(0);
