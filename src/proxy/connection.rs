@@ -346,7 +346,7 @@ fn notices<D>(proxy: &Proxy<D>, permit: &Permit) -> Vec<(Instant, Notice)> {
 
 async fn end<S: Io, D: Dial>(
     proxy: &Proxy<D>,
-    relay: Relay<MaybeTls<S>, MaybeTls<D::Io>>,
+    mut relay: Relay<MaybeTls<S>, MaybeTls<D::Io>>,
     reason: CloseReason,
     permit: &Permit,
     ender: Ender<'_, D>,
@@ -354,6 +354,7 @@ async fn end<S: Io, D: Dial>(
     let totals = relay.totals;
     let statements = relay.tracker.statements();
     let scribe = relay.scribe.clone();
+    let notes = relay.replies.notes.take();
     let (mut facts, closed_at) = close(relay, &reason, permit, ender).await;
 
     if matches!(reason, CloseReason::SessionExpired) {
@@ -362,6 +363,11 @@ async fn end<S: Io, D: Dial>(
     }
     let target = scribe.origin.target.as_str();
     proxy.metrics.closed(target, reason.label());
+    // What the relay was about to note when it ended comes first.
+    let noted = match notes {
+        Some(notes) => notes.await,
+        None => Ok(()),
+    };
     let mut batch = scribe.batch(&mut facts, Instant::now());
     batch.push(&Event::ConnectionClosed {
         origin: Arc::clone(&scribe.origin),
@@ -370,7 +376,7 @@ async fn end<S: Io, D: Dial>(
         bytes_in: totals.bytes_in,
         bytes_out: totals.bytes_out,
     });
-    if proxy.recorder.note(batch).await.is_err() {
+    if noted.and(proxy.recorder.note(batch).await).is_err() {
         tracing::error!("the end of the connection could not be recorded");
     }
     tracing::info!(

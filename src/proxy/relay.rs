@@ -35,7 +35,7 @@ const TURNS: usize = 32;
 /// `Break` ends the connection; `Continue` says whether anything moved.
 type Step = ControlFlow<CloseReason, bool>;
 /// A batch on its way to the disk.
-type Commit = Pin<Box<dyn Future<Output = Result<(), Unavailable>> + Send>>;
+pub(super) type Commit = Pin<Box<dyn Future<Output = Result<(), Unavailable>> + Send>>;
 
 /// One connection from its first ReadyForQuery to its end.
 pub(super) struct Relay<C, U> {
@@ -73,7 +73,7 @@ pub(super) struct Replies {
     /// if some of them are with the client already.
     pub(super) after_boundary: usize,
     /// Outcomes on their way to the audit; nothing more is read before they are queued.
-    notes: Option<Commit>,
+    pub(super) notes: Option<Commit>,
     /// A notice that waits for the end of a message.
     notice: Option<BytesMut>,
     unflushed: bool,
