@@ -275,7 +275,10 @@ async fn end_upstream<D: Dial>(
     if tracker.is_idle() {
         const TERMINATE: &[u8] = b"X\0\0\0\x04";
         let goodbye = async {
-            upstream.write_all(TERMINATE).await?;
+            // A client that said it has had it forwarded.
+            if !tracker.is_terminated() {
+                upstream.write_all(TERMINATE).await?;
+            }
             upstream.shutdown().await
         };
         let _ = timeout(FAREWELL, goodbye).await;

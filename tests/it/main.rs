@@ -13,4 +13,7 @@ mod architecture;
 mod cli;
 mod clients;
 mod handshake;
+mod hostile;
 mod support;
+mod tap;
+mod upstreams;
