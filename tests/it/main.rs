@@ -20,5 +20,8 @@ mod completeness;
 mod demo;
 mod endings;
 mod handshake;
+mod hostile;
 mod lifetime;
 mod support;
+mod tap;
+mod upstreams;
