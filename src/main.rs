@@ -7,11 +7,6 @@ use hallpass::app;
 use hallpass::cli::{self, Cli, ServeArgs};
 use tokio::runtime::Builder;
 
-/// Small, short-lived buffers are what a proxy allocates; this is quicker at them than the
-/// system's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()

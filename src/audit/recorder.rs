@@ -272,7 +272,9 @@ impl Writer {
             self.write(&mut group);
             // Whom that has woken runs before the disk is touched again: should it hang then, they
             // are not behind it.
-            tokio::task::yield_now().await;
+            if !jobs.is_empty() {
+                tokio::task::yield_now().await;
+            }
         }
         self.write(&mut group);
     }

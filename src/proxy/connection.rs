@@ -45,32 +45,58 @@ pub async fn serve<S: Io, D: Dial>(
     peer: SocketAddr,
     place: Unauthenticated,
 ) {
-    let id = ConnectionId::from_random(u64::from_ne_bytes(secret::random()));
-    let span = tracing::info_span!("connection", connection_id = %id, %peer);
-    let deadline = Instant::now() + proxy.settings.handshake_timeout;
-    async {
-        let handshake = timeout_at(deadline, handshake(socket, proxy.tls.as_deref()));
-        let Some(opening) = proxy.shutdown.run_until_cancelled(handshake).await else {
-            return;
-        };
-        match opening {
-            Ok(Ok(Opening::Startup(client))) => {
-                let arrival = Arrival { peer, id, deadline };
-                session(&proxy, client, arrival, place).await;
-            }
-            Ok(Ok(Opening::Cancel(key))) => {
-                drop(place);
-                cancel(&proxy, &key, peer).await;
-            }
-            Ok(Err(refused)) => {
-                let stream = refused.stream.map(|stream| *stream);
-                refuse(&proxy, &refused.refusal, stream).await;
-            }
-            Err(_) => refuse::<S, D>(&proxy, &Refusal::Timeout, None).await,
+    let arrival = Arrival {
+        peer,
+        id: ConnectionId::from_random(u64::from_ne_bytes(secret::random())),
+        deadline: Instant::now() + proxy.settings.handshake_timeout,
+    };
+    let span = tracing::info_span!("connection", connection_id = %arrival.id, %peer);
+    let opening = open(&proxy, socket, arrival, place).instrument(span.clone());
+    let Some(mut connection) = opening.await else {
+        return;
+    };
+    // The hot path: it logs nothing, and so it carries no span.
+    let reason = tokio::select! {
+        biased;
+        ending = connection.permit.ended() => ending.into(),
+        () = proxy.shutdown.cancelled() => CloseReason::ShuttingDown,
+        reason = connection.relay.run() => reason,
+    };
+    end(&proxy, connection, reason).instrument(span).await;
+}
+
+/// A connection that is ready for its first query.
+struct Connection<'a, C, U> {
+    relay: Relay<C, U>,
+    permit: Permit,
+    target: Arc<ProxyTarget>,
+    registration: Registration<'a>,
+}
+
+/// A connection of these sockets, each with or without TLS.
+type Ready<'a, S, U> = Connection<'a, MaybeTls<S>, MaybeTls<U>>;
+
+/// From the first byte to a connection that is ready, or that came to nothing.
+async fn open<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    socket: S,
+    arrival: Arrival,
+    place: Unauthenticated,
+) -> Option<Ready<'_, S, D::Io>> {
+    let handshake = timeout_at(arrival.deadline, handshake(socket, proxy.tls.as_deref()));
+    match proxy.shutdown.run_until_cancelled(handshake).await? {
+        Ok(Ok(Opening::Startup(client))) => return session(proxy, client, arrival, place).await,
+        Ok(Ok(Opening::Cancel(key))) => {
+            drop(place);
+            cancel(proxy, &key, arrival.peer).await;
         }
+        Ok(Err(refused)) => {
+            let stream = refused.stream.map(|stream| *stream);
+            refuse(proxy, &refused.refusal, stream).await;
+        }
+        Err(_) => refuse::<S, D>(proxy, &Refusal::Timeout, None).await,
     }
-    .instrument(span)
-    .await;
+    None
 }
 
 /// What is known of a connection before it says anything.
@@ -88,7 +114,7 @@ async fn session<S: Io, D: Dial>(
     mut client: Client<S>,
     arrival: Arrival,
     place: Unauthenticated,
-) {
+) -> Option<Ready<'_, S, D::Io>> {
     let mut opened = None;
     let establish = establish(proxy, &mut client, arrival, place, &mut opened);
     let established = tokio::select! {
@@ -99,18 +125,19 @@ async fn session<S: Io, D: Dial>(
         }
     };
     match established {
-        Ok(established) => run(proxy, client.stream, established).await,
+        Ok(established) => Some(begin(proxy, client.stream, established)),
         Err(refusal) => {
             record::refusal(proxy, &client, &refusal, arrival).await;
             if let Some(origin) = opened {
                 record::unopened(proxy, origin, &refusal).await;
             }
             refuse(proxy, &refusal, Some(client.stream)).await;
+            None
         }
     }
 }
 
-/// A connection that is ready for its first query.
+/// An upstream that is ready, and the right to it.
 struct Established<'a, U> {
     permit: Permit,
     target: Arc<ProxyTarget>,
@@ -249,12 +276,12 @@ async fn connect<S: Io, D: Dial>(
     }
 }
 
-/// Relays until something ends the connection, and ends it.
-async fn run<S: Io, D: Dial>(
+/// Puts client and upstream together.
+fn begin<'a, S: Io, D: Dial>(
     proxy: &Proxy<D>,
-    stream: Stream<MaybeTls<S>>,
-    established: Established<'_, D::Io>,
-) {
+    client: Stream<MaybeTls<S>>,
+    established: Established<'a, D::Io>,
+) -> Ready<'a, S, D::Io> {
     let Established {
         permit,
         target,
@@ -270,29 +297,22 @@ async fn run<S: Io, D: Dial>(
     );
     let scribe = Scribe {
         recorder: proxy.recorder.clone(),
-        origin: Arc::clone(&origin),
         metrics: proxy.metrics.target(origin.target.as_str()),
+        origin,
     };
-    let mut relay = Relay::new(
-        stream.into_parts(),
+    let relay = Relay::new(
+        client.into_parts(),
         (upstream.io, upstream.unread),
         scribe,
         target.target.idle_timeout,
         notices(proxy, &permit),
     );
-    let reason = tokio::select! {
-        biased;
-        ending = permit.ended() => ending.into(),
-        () = proxy.shutdown.cancelled() => CloseReason::ShuttingDown,
-        reason = relay.run() => reason,
-    };
-    let ender = Ender {
-        dialer: &proxy.dialer,
-        target: &target,
-        key: registration.upstream_key(),
-        permit: &permit,
-    };
-    end(proxy, relay, reason, &permit, ender).await;
+    Connection {
+        relay,
+        permit,
+        target,
+        registration,
+    }
 }
 
 /// What is to be said before the session's end, the next one last.
@@ -319,22 +339,32 @@ fn notices<D>(proxy: &Proxy<D>, permit: &Permit) -> Vec<(Instant, Notice)> {
     notices
 }
 
+/// Closes both sides, and records how it ended.
 async fn end<S: Io, D: Dial>(
     proxy: &Proxy<D>,
-    relay: Relay<MaybeTls<S>, MaybeTls<D::Io>>,
+    connection: Ready<'_, S, D::Io>,
     reason: CloseReason,
-    permit: &Permit,
-    ender: Ender<'_, D>,
 ) {
+    let Connection {
+        relay,
+        permit,
+        target,
+        registration,
+    } = connection;
     let totals = relay.totals;
     let statements = relay.tracker.statements();
     let scribe = relay.scribe.clone();
-    let process_id = ender.key.process_id;
+    let ender = Ender {
+        dialer: &proxy.dialer,
+        target: &target,
+        key: registration.upstream_key(),
+        permit: &permit,
+    };
     let Closed {
         mut facts,
         closed_at,
         backend_gone,
-    } = close(relay, &reason, permit, ender).await;
+    } = close(relay, &reason, &permit, ender).await;
 
     if matches!(reason, CloseReason::SessionExpired) {
         let lag = closed_at.saturating_duration_since(permit.deadline());
@@ -346,7 +376,7 @@ async fn end<S: Io, D: Dial>(
     if !backend_gone {
         batch.push(&Event::BackendLeft {
             origin: Arc::clone(&scribe.origin),
-            upstream_pid: process_id,
+            upstream_pid: registration.upstream_key().process_id,
         });
     }
     batch.push(&Event::ConnectionClosed {
