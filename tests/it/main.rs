@@ -5,6 +5,10 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 #![allow(
+    clippy::print_stderr,
+    reason = "a test says what it measured, and why it is skipped"
+)]
+#![allow(
     unreachable_pub,
     reason = "nothing is exported from here; `pub` separates a module's entry from its helpers"
 )]
@@ -16,4 +20,5 @@ mod completeness;
 mod demo;
 mod endings;
 mod lifetime;
+mod recorded;
 mod support;
