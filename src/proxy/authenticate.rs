@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
+use pgwire::error::PgWireError;
 use pgwire::messages::startup::{Authentication, NegotiateProtocolVersion};
 
 use super::dial::Io;
@@ -49,7 +50,10 @@ pub(super) async fn authenticate<S: Io>(
         None => ScramServerAuth::new(),
     };
     let (verifier, session) = admission.challenge(&claim.principal, &claim.target);
-    exchange(client, claim, &scram, verifier.to_scram()).await?;
+    let proven = exchange(client, claim, &scram, verifier.to_scram()).await?;
+    if !proven {
+        return Err(failed(claim, unproven(session)));
+    }
 
     let unknown = |reason: &str| failed(claim, reason);
     Ok(Identity {
@@ -93,12 +97,21 @@ fn negotiate_version<S: Io>(client: &mut Client<S>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Why the proof was wrong, for the reader of the audit.
+fn unproven(session: Option<SessionId>) -> &'static str {
+    match session {
+        Some(_) => "wrong secret",
+        None => "no live session of that principal for that target",
+    }
+}
+
+/// Whether the client has proven to know the secret.
 async fn exchange<S: Io>(
     client: &mut Client<S>,
     claim: &Claim,
     scram: &ScramServerAuth,
     secret: pgwire::api::auth::sasl::scram::ScramSecret,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let mut mechanisms = vec![SCRAM.to_owned()];
     if scram.supports_channel_binding() {
         mechanisms.insert(0, SCRAM_PLUS.to_owned());
@@ -115,13 +128,14 @@ async fn exchange<S: Io>(
     send(client, Authentication::SASLContinue(challenge.into())).await?;
 
     let last = password_message(client).await?;
-    let proof = waiting
-        .on_client_final_message(&last)
-        .map_err(|error| failed(claim, &error.to_string()))?;
-    client
-        .stream
-        .queue(&Authentication::SASLFinal(proof.into()))
-        .map_err(stream)
+    let proof = match waiting.on_client_final_message(&last) {
+        Ok(proof) => proof,
+        Err(PgWireError::InvalidPassword(_)) => return Ok(false),
+        Err(error) => return Err(failed(claim, &error.to_string())),
+    };
+    let proof = Authentication::SASLFinal(proof.into());
+    client.stream.queue(&proof).map_err(stream)?;
+    Ok(true)
 }
 
 /// The mechanism must be one that was offered, and agree with the message's own flag: binding
