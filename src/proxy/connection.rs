@@ -106,27 +106,25 @@ async fn establish<'a, S: Io, D: Dial>(
     let identity = authenticate(client, &claim, &proxy.targets, &proxy.admission).await?;
     drop(place);
     let permit = admit(proxy, client, &identity, peer, id)?;
-    let (permit, established) = race(proxy, permit, async |permit| {
+    let (permit, (origin, upstream, registration)) = race(proxy, permit, async |permit| {
         let origin = record_opening(proxy, client, permit).await?;
         let upstream = connect(proxy, permit, &identity.target, client).await?;
-        Ok((origin, upstream))
+        record_established(proxy, &origin, &identity.target, &upstream).await?;
+        let registration = proxy.cancels.register(
+            upstream.key.clone(),
+            Arc::clone(&identity.target),
+            Arc::clone(&origin),
+            client.startup.minor >= 2,
+        );
+        greet(
+            &mut client.stream,
+            &upstream.parameters,
+            registration.key(),
+            upstream.status,
+        )
+        .await?;
+        Ok((origin, upstream, registration))
     })
-    .await?;
-    let (origin, upstream) = established;
-    record_established(proxy, &origin, &identity.target, &upstream).await?;
-
-    let registration = proxy.cancels.register(
-        upstream.key.clone(),
-        Arc::clone(&identity.target),
-        Arc::clone(&origin),
-        client.startup.minor >= 2,
-    );
-    greet(
-        &mut client.stream,
-        &upstream.parameters,
-        registration.key(),
-        upstream.status,
-    )
     .await?;
     Ok(Established {
         permit,
