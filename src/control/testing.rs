@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use super::{Control, Parts, Rules};
 use crate::access::{
@@ -91,10 +91,7 @@ impl World {
         } = self;
         drop((control, recorder));
         drop(store);
-        tokio::task::spawn_blocking(|| writer.join())
-            .await
-            .unwrap()
-            .unwrap();
+        writer.await.unwrap();
         Self::start(dir, clock)
     }
 

@@ -3,9 +3,10 @@
 /// Bytes of a frame's header: tag and length.
 pub const HEADER: usize = 5;
 
-/// PostgreSQL's limit for messages that carry little (`PQ_SMALL_MESSAGE_LIMIT`).
+/// PostgreSQL's limit for the length of messages that carry little (`PQ_SMALL_MESSAGE_LIMIT`).
 pub const SMALL: u64 = 10_000;
-/// PostgreSQL's limit for messages that carry data (`PQ_LARGE_MESSAGE_LIMIT`, 1 GiB - 2).
+/// PostgreSQL's limit for the length of messages that carry data (`PQ_LARGE_MESSAGE_LIMIT`,
+/// 1 GiB - 2).
 pub const LARGE: u64 = 0x3fff_fffe;
 
 /// A frame's header.
@@ -61,14 +62,13 @@ pub fn frontend_header(bytes: &[u8]) -> Result<Option<Header>, FrameError> {
             None => Ok(None),
         };
     };
-    if header.body <= frontend_limit(header.tag)? {
+    let len = header.body.saturating_add(4);
+    if len <= frontend_limit(header.tag)? {
         Ok(Some(header))
     } else {
         Err(FrameError::Length {
             tag: header.tag,
-            len: i64::try_from(header.body)
-                .unwrap_or(i64::MAX)
-                .saturating_add(4),
+            len: i64::try_from(len).unwrap_or(i64::MAX),
         })
     }
 }
@@ -105,10 +105,11 @@ mod tests {
 
     #[test]
     fn a_length_past_postgresqls_limit_is_refused() {
-        assert!(frontend_header(&bytes(b'Q', 0x4000_0002)).is_ok());
-        assert!(frontend_header(&bytes(b'Q', 0x4000_0003)).is_err());
+        assert!(frontend_header(&bytes(b'Q', 0x3fff_fffe)).is_ok());
+        assert!(frontend_header(&bytes(b'Q', 0x3fff_ffff)).is_err());
         assert!(frontend_header(&bytes(b'Q', i32::MAX)).is_err());
-        assert!(frontend_header(&bytes(b'S', 10_005)).is_err());
+        assert!(frontend_header(&bytes(b'E', 10_000)).is_ok());
+        assert!(frontend_header(&bytes(b'E', 10_001)).is_err());
     }
 
     #[test]

@@ -35,6 +35,9 @@ const CANCELS: [Duration; 3] = [
     Duration::from_millis(150),
     Duration::from_millis(250),
 ];
+/// How long a backend that runs nothing stays when the end was our doing: if many connections end
+/// at once, their clients are told before the server's processes take the processor to exit.
+const COURTESY: Duration = Duration::from_millis(200);
 /// How long sending a CancelRequest may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -165,7 +168,8 @@ pub(super) async fn close<S: Io, D: Dial>(
 ) -> (Vec<Fact>, Instant) {
     let mut facts = Vec::new();
     let reply = reason.reply(Some(permit)).map(|reply| reply.encode());
-    if reply.is_some() {
+    let ours = reply.is_some();
+    if ours {
         finish_message(&mut relay, &mut facts).await;
     }
     let at_boundary = relay.at_request_boundary();
@@ -180,6 +184,9 @@ pub(super) async fn close<S: Io, D: Dial>(
     let upstream = async {
         if *reason == CloseReason::UpstreamClosed {
             return;
+        }
+        if ours && tracker.is_idle() {
+            tokio::time::sleep(COURTESY).await;
         }
         end_upstream(upstream, &mut tracker, at_boundary, &ender, &mut facts).await;
     };

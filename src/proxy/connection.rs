@@ -13,7 +13,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 use super::authenticate::{Identity, authenticate};
@@ -46,11 +46,14 @@ pub async fn serve<S: Io, D: Dial>(
 ) {
     let id = ConnectionId::from_random(u64::from_ne_bytes(secret::random()));
     let span = tracing::info_span!("connection", connection_id = %id, %peer);
-    let limit = proxy.settings.handshake_timeout;
+    let deadline = Instant::now() + proxy.settings.handshake_timeout;
     async {
-        let opening = timeout(limit, handshake(socket, proxy.tls.as_deref())).await;
+        let opening = timeout_at(deadline, handshake(socket, proxy.tls.as_deref())).await;
         match opening {
-            Ok(Ok(Opening::Startup(client))) => session(&proxy, client, peer, id, place).await,
+            Ok(Ok(Opening::Startup(client))) => {
+                let arrival = Arrival { peer, id, deadline };
+                session(&proxy, client, arrival, place).await;
+            }
             Ok(Ok(Opening::Cancel(key))) => {
                 drop(place);
                 cancel(&proxy, &key, peer).await;
@@ -66,20 +69,28 @@ pub async fn serve<S: Io, D: Dial>(
     .await;
 }
 
+/// What is known of a connection before it says anything.
+#[derive(Clone, Copy)]
+struct Arrival {
+    peer: SocketAddr,
+    id: ConnectionId,
+    /// When it must be ready for its first query.
+    deadline: Instant,
+}
+
 /// Everything after the startup message.
 async fn session<S: Io, D: Dial>(
     proxy: &Proxy<D>,
     mut client: Client<S>,
-    peer: SocketAddr,
-    id: ConnectionId,
+    arrival: Arrival,
     place: Unauthenticated,
 ) {
-    let limit = proxy.settings.handshake_timeout;
-    let established = timeout(limit, establish(proxy, &mut client, peer, id, place)).await;
+    let establish = establish(proxy, &mut client, arrival, place);
+    let established = timeout_at(arrival.deadline, establish).await;
     match established.unwrap_or(Err(Refusal::Timeout)) {
         Ok(established) => run(proxy, client.stream, established).await,
         Err(refusal) => {
-            record_refusal(proxy, &client, &refusal, peer, id).await;
+            record_refusal(proxy, &client, &refusal, arrival).await;
             refuse(proxy, &refusal, Some(client.stream)).await;
         }
     }
@@ -98,17 +109,16 @@ struct Established<'a, U> {
 async fn establish<'a, S: Io, D: Dial>(
     proxy: &'a Proxy<D>,
     client: &mut Client<S>,
-    peer: SocketAddr,
-    id: ConnectionId,
+    arrival: Arrival,
     place: Unauthenticated,
 ) -> Result<Established<'a, D::Io>, Refusal> {
     let claim = claim(proxy, client);
     let identity = authenticate(client, &claim, &proxy.targets, &proxy.admission).await?;
     drop(place);
-    let permit = admit(proxy, client, &identity, peer, id)?;
+    let permit = admit(proxy, client, &identity, arrival)?;
     let (permit, (origin, upstream, registration)) = race(proxy, permit, async |permit| {
         let origin = record_opening(proxy, client, permit).await?;
-        let upstream = connect(proxy, permit, &identity.target, client).await?;
+        let upstream = connect(proxy, permit, &identity.target, client, arrival.deadline).await?;
         record_established(proxy, &origin, &identity.target, &upstream).await?;
         let registration = proxy.cancels.register(
             upstream.key.clone(),
@@ -163,17 +173,16 @@ fn admit<S: Io, D: Dial>(
     proxy: &Proxy<D>,
     client: &Client<S>,
     identity: &Identity,
-    peer: SocketAddr,
-    id: ConnectionId,
+    arrival: Arrival,
 ) -> Result<Permit, Refusal> {
     let admittee = Admittee {
         connection: ConnectionInfo {
-            id,
+            id: arrival.id,
             session: identity.session,
             principal: identity.principal.clone(),
             target: identity.target.target.name.clone(),
             database: identity.database.clone(),
-            peer,
+            peer: arrival.peer,
             application_name: text(client, "application_name"),
             opened_at: proxy.clock.now(),
         },
@@ -230,11 +239,13 @@ async fn connect<S: Io, D: Dial>(
     permit: &Permit,
     target: &ProxyTarget,
     client: &Client<S>,
+    deadline: Instant,
 ) -> Result<Upstream<D::Io>, Refusal> {
     let name = target.target.name.as_str();
-    let timeout = proxy.settings.connect_timeout;
     let began = Instant::now();
-    match upstream::connect(permit, &proxy.dialer, target, &client.startup, timeout).await {
+    // Whichever limit comes first, it is the upstream that was too slow.
+    let until = deadline.min(began + proxy.settings.connect_timeout);
+    match upstream::connect(permit, &proxy.dialer, target, &client.startup, until).await {
         Ok(upstream) => {
             proxy.metrics.upstream_connected(name, began.elapsed());
             Ok(upstream)
@@ -372,8 +383,7 @@ async fn record_refusal<S: Io, D: Dial>(
     proxy: &Proxy<D>,
     client: &Client<S>,
     refusal: &Refusal,
-    peer: SocketAddr,
-    id: ConnectionId,
+    arrival: Arrival,
 ) {
     if matches!(refusal, Refusal::Stream(_) | Refusal::Audit) {
         // It went before it proved anything; or there is no record to be had.
@@ -384,8 +394,8 @@ async fn record_refusal<S: Io, D: Dial>(
         Text(value.cloned().unwrap_or_default())
     };
     let event = Event::ConnectionDenied {
-        connection: id,
-        peer: peer.to_string(),
+        connection: arrival.id,
+        peer: arrival.peer.to_string(),
         user: field("user"),
         database: field("database"),
         reason: refusal.to_string(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustls::pki_types::ServerName;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::dial::{Dial, Io};
@@ -114,7 +115,7 @@ pub(super) struct Upstream<U> {
     pub(super) status: u8,
 }
 
-/// Connects and logs in, within `timeout`. The permit proves that the client was admitted.
+/// Connects and logs in, by `until`. The permit proves that the client was admitted.
 ///
 /// # Errors
 /// [`UpstreamError`]
@@ -123,7 +124,7 @@ pub(super) async fn connect<D: Dial>(
     dialer: &D,
     target: &ProxyTarget,
     client: &Startup,
-    timeout: Duration,
+    until: Instant,
 ) -> Result<Upstream<D::Io>, UpstreamError> {
     let connect = async {
         let newest = if target.only_3_0.load(Ordering::Relaxed) {
@@ -141,7 +142,7 @@ pub(super) async fn connect<D: Dial>(
             result => result,
         }
     };
-    tokio::time::timeout(timeout, connect)
+    tokio::time::timeout_at(until, connect)
         .await
         .unwrap_or(Err(UpstreamError::Timeout))
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, ServerConfig};
 
 use super::{TlsError, read};
 
@@ -130,8 +130,15 @@ impl Identity {
         if let Err(error) = scram.configure_certificate(&content.0) {
             tracing::warn!(%error, "clients cannot bind SCRAM to this certificate");
         }
+        let mut postgresql = config(&[ALPN])?;
+        // PostgreSQL's clients do not resume, and a ticket written to one that has gone already
+        // would fail the handshake that its CancelRequest came with.
+        if let Some(config) = Arc::get_mut(&mut postgresql) {
+            config.send_tls13_tickets = 0;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        }
         Ok(Self {
-            postgresql: config(&[ALPN])?,
+            postgresql,
             http: config(&[b"h2", b"http/1.1"])?,
             scram,
             chain: String::from_utf8_lossy(&content.0).into_owned(),

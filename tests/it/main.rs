@@ -19,6 +19,7 @@ mod clients;
 mod completeness;
 mod demo;
 mod endings;
+mod handshake;
 mod lifetime;
 mod recorded;
 mod support;

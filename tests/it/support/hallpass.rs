@@ -52,6 +52,17 @@ impl Setup {
         }
     }
 
+    /// In front of whatever listens on this port of 127.0.0.1, without TLS.
+    pub fn in_front_of(port: u16) -> Self {
+        Self {
+            folder: tempfile::Builder::new().prefix("hp-").tempdir().unwrap(),
+            upstream: format!("host = \"127.0.0.1\"\nport = {port}\ntls = \"off\""),
+            proxy: String::new(),
+            targets: String::new(),
+            sections: String::new(),
+        }
+    }
+
     /// A line more in `[proxy]`.
     pub fn proxy(mut self, line: &str) -> Self {
         self.proxy += &format!("{line}\n");

@@ -2,6 +2,7 @@
 //! in a task is seen here.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use hallpass::app;
 use hallpass::config::Config;
@@ -52,11 +53,14 @@ impl Deref for InProcess {
 
 impl Drop for InProcess {
     fn drop(&mut self) {
-        // Not by dropping it: that would wait, which is not allowed within a runtime.
-        self.runtime
-            .take()
-            .into_iter()
-            .for_each(Runtime::shutdown_background);
+        drop(self.app.take());
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        // Its tasks must be gone before their folder is; and only another thread may wait for a
+        // runtime while this one is inside of one.
+        let ended = std::thread::spawn(|| runtime.shutdown_timeout(Duration::from_secs(5)));
+        let _ = ended.join();
     }
 }
 

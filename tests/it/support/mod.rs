@@ -13,5 +13,7 @@ pub mod login;
 pub mod postgres;
 pub mod process;
 pub mod raw_client;
+pub mod stage;
 mod template;
 pub mod wait;
+pub mod wire;

@@ -44,9 +44,12 @@ impl Process {
         process
     }
 
-    /// The command that starts it, to be run by the test itself.
+    /// hallpass's command line, to be run by the test itself. It is the one that was built with the
+    /// tests, unless `HALLPASS_TEST_BINARY` names another: a release build, say.
     pub fn command() -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+        let built = env!("CARGO_BIN_EXE_hallpass").into();
+        let binary = std::env::var_os("HALLPASS_TEST_BINARY").unwrap_or(built);
+        let mut command = Command::new(binary);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("HALLPASS_") {
                 command.env_remove(name);
