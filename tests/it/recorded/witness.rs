@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future;
-use hallpass::audit::Outcome;
+use hallpass::audit::{Event, Outcome};
 use postgres_protocol::message::frontend;
 
 use super::Witnessed;
@@ -13,10 +13,15 @@ use crate::support::raw_client::{RawClient, SYNC, execute};
 use crate::support::wait;
 
 impl Witnessed {
-    /// Waits until every connection is closed and recorded so.
+    /// Waits until the end of every connection is on record.
     async fn settle(&self) {
-        let none = || async { self.hallpass.connections().await.is_empty() };
-        wait::until("all is closed", Duration::from_secs(10), none).await;
+        let settled = || async {
+            let records = self.hallpass.records();
+            let count = |is: fn(&Event) -> bool| records.iter().filter(|r| is(&r.event)).count();
+            count(|event| matches!(event, Event::ConnectionOpened { .. }))
+                == count(|event| matches!(event, Event::ConnectionClosed { .. }))
+        };
+        wait::until("all is closed", Duration::from_secs(10), settled).await;
     }
 }
 
