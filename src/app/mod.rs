@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ListenerTls};
 use crate::control::{self, Control};
 use crate::http::{api, ops};
-use crate::proxy::{self, Cancels, Listener, Proxy, Targets, TcpDialer};
+use crate::proxy::{self, Cancels, Denials, Listener, Proxy, Targets, TcpDialer};
 use crate::store::Sqlite;
 use crate::telemetry::{Metrics, logging};
 use crate::tls::ServerTls;
@@ -268,6 +268,7 @@ impl Parts {
             tls: tls
                 .clone()
                 .filter(|_| config.proxy.tls == ListenerTls::Required),
+            denials: Denials::default(),
             cancels: Cancels::default(),
             dialer: TcpDialer,
             shutdown: stops.connections.clone(),
@@ -297,6 +298,7 @@ impl Parts {
             .is_some()
         {
             self.admission.expire_due();
+            self.proxy.denials.flush(&self.recorder).await;
             self.reload_certificates();
             self.metrics.audit_available(self.recorder.is_healthy());
         }

@@ -52,6 +52,15 @@ pub enum Event {
     },
     /// hallpass ended in good order.
     Stopped,
+    /// The last segment ended in a piece of a record, which is set aside in a file of its own.
+    SegmentTorn {
+        /// The file that has the piece.
+        file: String,
+        /// How many bytes it has.
+        bytes: u64,
+        /// Their SHA-256, in hexadecimal.
+        sha256: String,
+    },
     /// Records could not be written from `at` on until this one was; nothing was forwarded that
     /// had none.
     RecordingFailed {
@@ -144,12 +153,19 @@ pub enum Event {
         connection: ConnectionId,
         /// Where the client dialled from.
         peer: String,
-        /// The `user` that it gave.
+        /// The `user` that it gave: its first 128 bytes.
         user: Text,
-        /// The `database` that it gave.
+        /// The `database` that it gave: its first 128 bytes.
         database: Text,
         /// Why, for the reader of the audit; the client was told less.
         reason: String,
+    },
+    /// More clients of one address were turned away than are recorded each for itself.
+    ConnectionsDenied {
+        /// The address.
+        peer: String,
+        /// How many, since the last record of one.
+        count: u64,
     },
     /// A client was admitted. Recorded before the upstream is dialled.
     ConnectionOpened {
@@ -160,6 +176,9 @@ pub enum Event {
         peer: String,
         /// What it calls itself.
         application_name: Text,
+        /// Startup parameters that are passed on to the upstream: names and values.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        startup: Vec<(Text, Text)>,
         /// The TLS version and cipher towards the client; absent without TLS.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         tls: Option<String>,
@@ -173,6 +192,14 @@ pub enum Event {
         upstream_pid: i32,
         /// The role at the upstream.
         role: String,
+    },
+    /// The upstream's backend was told to end, by every means there is, and did not in time.
+    BackendLeft {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// Its process id.
+        upstream_pid: i32,
     },
     /// An admitted connection ended.
     ConnectionClosed {
@@ -303,6 +330,9 @@ pub enum Event {
         statement: u64,
         /// The results since the last such record.
         results: Vec<CommandResult>,
+        /// What was copied since then.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        copies: Vec<Copy>,
     },
     /// A commit failed after its statements had completed (a deferred constraint, for one).
     CommitFailed {

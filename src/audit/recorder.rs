@@ -151,14 +151,14 @@ impl Recorder {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, JoinHandle<()>), OpenError> {
-        let (folder, next) = Folder::open(&settings.folder)?;
+        let (folder, resumption) = Folder::open(&settings.folder)?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         let health = Arc::new(Health::new());
         metrics.audit_available(true);
-        let writer = Writer {
+        let mut writer = Writer {
             folder,
             segment: None,
-            next,
+            next: resumption.next,
             segment_bytes: settings.segment_bytes,
             lines: Vec::new(),
             backlog: Vec::new(),
@@ -167,6 +167,11 @@ impl Recorder {
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
         };
+        if let Some(torn) = resumption.torn {
+            let mut batch = Batch::new(clock.now());
+            batch.push(&torn);
+            writer.keep(batch);
+        }
         let writer = tokio::spawn(writer.run(jobs));
         let recorder = Self {
             queue,
@@ -265,6 +270,9 @@ impl Writer {
         let mut group = Vec::new();
         while self.gather(&mut jobs, &mut group).await {
             self.write(&mut group);
+            // Whom that has woken runs before the disk is touched again: should it hang then, they
+            // are not behind it.
+            tokio::task::yield_now().await;
         }
         self.write(&mut group);
     }

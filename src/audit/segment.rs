@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::Record;
+use super::{Event, Record};
+use crate::secret::{hex, sha256};
 
 /// Why the audit's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,14 @@ pub(super) struct Folder {
     _lock: File,
 }
 
+/// Where the sequence goes on.
+pub(super) struct Resumption {
+    /// The sequence of the next record.
+    pub(super) next: u64,
+    /// What a crash left of a record: [`Event::SegmentTorn`].
+    pub(super) torn: Option<Event>,
+}
+
 /// The segment that is written now.
 pub(super) struct Segment {
     file: File,
@@ -45,7 +54,7 @@ pub(super) struct Segment {
 impl Folder {
     /// Takes the folder, making it if need be (mode 0700), and finds where the sequence goes on.
     /// A last line that a crash cut off is set aside in a file beside its segment.
-    pub(super) fn open(path: &Path) -> Result<(Self, u64), OpenError> {
+    pub(super) fn open(path: &Path) -> Result<(Self, Resumption), OpenError> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
@@ -68,15 +77,18 @@ impl Folder {
             Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
             Err(fs::TryLockError::Error(source)) => return Err(io(&lock_path)(source)),
         }
-        let next = match list(path).map_err(io(path))?.last() {
+        let resumption = match list(path).map_err(io(path))?.last() {
             Some((first, last_segment)) => resume(last_segment, *first)?,
-            None => 1,
+            None => Resumption {
+                next: 1,
+                torn: None,
+            },
         };
         let folder = Self {
             path: path.to_owned(),
             _lock: lock,
         };
-        Ok((folder, next))
+        Ok((folder, resumption))
     }
 
     /// Starts the segment whose first record is `first`.
@@ -149,8 +161,8 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(segments)
 }
 
-/// The sequence after the last whole record of the segment at `path`.
-fn resume(path: &Path, first: u64) -> Result<u64, OpenError> {
+/// Where the sequence goes on after the segment at `path`.
+fn resume(path: &Path, first: u64) -> Result<Resumption, OpenError> {
     let io = |source| OpenError::Io {
         path: path.to_owned(),
         source,
@@ -162,14 +174,18 @@ fn resume(path: &Path, first: u64) -> Result<u64, OpenError> {
         .map_err(io)?;
     let len = file.metadata().map_err(io)?.len();
     let (whole, last_line) = last_line(&mut file, len).map_err(io)?;
-    if whole < len {
-        set_aside(&mut file, path, whole).map_err(io)?;
-    }
+    let torn = match whole < len {
+        true => Some(set_aside(&mut file, path, whole).map_err(io)?),
+        false => None,
+    };
     if last_line.is_empty() {
-        return Ok(first);
+        return Ok(Resumption { next: first, torn });
     }
     serde_json::from_slice::<Record>(&last_line)
-        .map(|record| record.seq + 1)
+        .map(|record| Resumption {
+            next: record.seq + 1,
+            torn,
+        })
         .map_err(|_| OpenError::Malformed(path.to_owned()))
 }
 
@@ -198,22 +214,28 @@ fn last_line(file: &mut File, len: u64) -> io::Result<(u64, Vec<u8>)> {
 }
 
 /// Moves what follows the last whole line into a file of its own: evidence is not thrown away.
-fn set_aside(file: &mut File, path: &Path, whole: u64) -> io::Result<()> {
+fn set_aside(file: &mut File, path: &Path, whole: u64) -> io::Result<Event> {
     let mut torn = Vec::new();
     file.seek(SeekFrom::Start(whole))?;
     file.read_to_end(&mut torn)?;
+    let aside = path.with_extension("torn");
     OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o600)
-        .open(path.with_extension("torn"))?
+        .open(&aside)?
         .write_all(&torn)?;
-    file.set_len(whole)
+    file.set_len(whole)?;
+    let name = aside.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Event::SegmentTorn {
+        file: name.into_owned(),
+        bytes: torn.len() as u64,
+        sha256: hex(&sha256(&torn)),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Event;
     use super::*;
 
     fn line(seq: u64) -> String {
@@ -227,7 +249,7 @@ mod tests {
     }
 
     fn reopen(folder: &Path) -> u64 {
-        Folder::open(folder).unwrap().1
+        Folder::open(folder).unwrap().1.next
     }
 
     #[test]
@@ -249,7 +271,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(file_name(1));
         fs::write(&path, line(1) + "{\"v\":1,\"se").unwrap();
-        assert_eq!(reopen(dir.path()), 2);
+        let (_, resumption) = Folder::open(dir.path()).unwrap();
+        assert_eq!(resumption.next, 2);
+        assert!(matches!(
+            resumption.torn,
+            Some(Event::SegmentTorn { bytes: 10, .. })
+        ));
         assert_eq!(fs::read_to_string(&path).unwrap(), line(1));
         assert_eq!(
             fs::read_to_string(path.with_extension("torn")).unwrap(),

@@ -130,7 +130,7 @@ impl Run {
             assert_ne!(session.principal, session.approved_by);
             let end = format!("{} {:?}", session.expires_at, session.state);
             if session.state.is_final() {
-                self.unchanged(session.id.to_string(), end);
+                self.unchanged(session.id.to_string(), &end);
             } else {
                 assert!(live.insert((session.principal, session.target)));
                 open += usize::from(session.expires_at > now);
@@ -139,14 +139,14 @@ impl Run {
         assert!(self.world.admission.live_sessions() <= open);
         for request in self.requests().await {
             if request.state.name() != "pending" {
-                self.unchanged(request.id.to_string(), format!("{:?}", request.state));
+                self.unchanged(request.id.to_string(), &format!("{:?}", request.state));
             }
         }
     }
 
-    fn unchanged(&mut self, id: String, end: String) {
-        let known = self.ends.entry(id).or_insert_with(|| end.clone());
-        assert_eq!(*known, end, "an end is final");
+    fn unchanged(&mut self, id: String, end: &str) {
+        let known = self.ends.entry(id).or_insert_with(|| end.to_owned());
+        assert_eq!(known, end, "an end is final");
     }
 
     /// What must hold once everything works again.

@@ -189,7 +189,7 @@ mod tests {
 
     async fn endless(head: HeaderMap) {
         begun(&head).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Tells the test that the handler runs.

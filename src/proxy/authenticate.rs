@@ -20,6 +20,8 @@ use crate::pg::frontend;
 
 const SCRAM: &str = "SCRAM-SHA-256";
 const SCRAM_PLUS: &str = "SCRAM-SHA-256-PLUS";
+/// In words of ours: pgwire's quote the client's message, proof and all.
+const MALFORMED: &str = "the SCRAM exchange is malformed or badly bound";
 /// Bytes that a message of the exchange may have.
 const MAX_SASL: usize = 4096;
 /// The newest minor version of protocol 3 that hallpass speaks with clients.
@@ -100,7 +102,7 @@ fn negotiate_version<S: Io>(client: &mut Client<S>) -> Result<(), Refusal> {
 /// Why the proof was wrong, for the reader of the audit.
 fn unproven(session: Option<SessionId>) -> &'static str {
     match session {
-        Some(_) => "wrong secret",
+        Some(_) => "the secret is wrong",
         None => "no live session of that principal for that target",
     }
 }
@@ -124,14 +126,14 @@ async fn exchange<S: Io>(
     check_mechanism(mechanism, message, scram)?;
     let (challenge, waiting) = scram
         .on_client_first_message_with_secret(message, secret)
-        .map_err(|error| failed(claim, &error.to_string()))?;
+        .map_err(|_| failed(claim, MALFORMED))?;
     send(client, Authentication::SASLContinue(challenge.into())).await?;
 
     let last = password_message(client).await?;
     let proof = match waiting.on_client_final_message(&last) {
         Ok(proof) => proof,
         Err(PgWireError::InvalidPassword(_)) => return Ok(false),
-        Err(error) => return Err(failed(claim, &error.to_string())),
+        Err(_) => return Err(failed(claim, MALFORMED)),
     };
     let proof = Authentication::SASLFinal(proof.into());
     client.stream.queue(&proof).map_err(stream)?;

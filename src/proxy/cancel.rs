@@ -1,13 +1,13 @@
 //! CancelRequests: a client knows the upstream's process id and a secret of ours; the upstream's
 //! secret stays here (manual section 55.2.9).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::dial::Dial;
@@ -17,15 +17,20 @@ use crate::audit::{Event, Origin};
 use crate::pg::startup::CancelKey;
 use crate::secret::{self, constant_time_eq};
 
-/// Wrong secrets that one connection's process id may be tried with per [`WINDOW`]. Enough for
-/// chance, and 2^32 secrets take 13 years.
+/// Wrong secrets of 4 bytes that one address may try per [`WINDOW`]: 2^32 of them take 13 years.
+/// Longer secrets cannot be guessed.
 const GUESSES: u32 = 100;
 const WINDOW: Duration = Duration::from_secs(10);
+/// Addresses that are remembered before the old ones are dropped.
+const MAX_GUESSERS: usize = 10_000;
 
 /// The connections that a CancelRequest can name, by the upstream's process id: two upstreams may
 /// use the same one.
 #[derive(Default)]
-pub struct Cancels(DashMap<i32, Vec<Arc<Cancellable>>>);
+pub struct Cancels {
+    by_process: DashMap<i32, Vec<Arc<Cancellable>>>,
+    guesses: DashMap<IpAddr, (Instant, u32)>,
+}
 
 /// A connection whose statement can be cancelled.
 pub(super) struct Cancellable {
@@ -35,7 +40,8 @@ pub(super) struct Cancellable {
     upstream: CancelKey,
     target: Arc<ProxyTarget>,
     origin: Arc<Origin>,
-    guesses: Mutex<(Instant, u32)>,
+    /// A cancel is on its way: another one would say nothing new.
+    under_way: AtomicBool,
 }
 
 /// Keeps a connection cancellable while it lives.
@@ -67,9 +73,9 @@ impl Cancels {
             upstream,
             target,
             origin,
-            guesses: Mutex::new((Instant::now(), 0)),
+            under_way: AtomicBool::new(false),
         });
-        self.0
+        self.by_process
             .entry(entry.upstream.process_id)
             .or_default()
             .push(Arc::clone(&entry));
@@ -79,36 +85,37 @@ impl Cancels {
         }
     }
 
-    fn find(&self, key: &CancelKey) -> Result<Arc<Cancellable>, Ignored> {
-        let named = self.0.get(&key.process_id).ok_or(Ignored::Unknown)?;
-        let mut found = Err(Ignored::Unknown);
-        for entry in named.iter() {
-            match entry.try_secret(&key.secret) {
-                Ok(true) => found = Ok(Arc::clone(entry)),
-                Ok(false) => {}
-                Err(ignored) if found.is_err() => found = Err(ignored),
-                Err(_) => {}
-            }
-        }
-        found
-    }
-}
-
-impl Cancellable {
-    fn try_secret(&self, secret: &[u8]) -> Result<bool, Ignored> {
-        let mut guesses = self.guesses.lock();
-        let now = Instant::now();
-        if now.saturating_duration_since(guesses.0) >= WINDOW {
-            *guesses = (now, 0);
-        }
-        if guesses.1 >= GUESSES {
+    fn find(&self, key: &CancelKey, from: IpAddr) -> Result<Arc<Cancellable>, Ignored> {
+        if key.secret.len() <= 4 && self.has_guessed_enough(from) {
             return Err(Ignored::Limited);
         }
-        let right = constant_time_eq(&self.secret, secret);
-        if !right {
-            guesses.1 += 1;
+        let named = self.by_process.get(&key.process_id);
+        let found = named.and_then(|named| {
+            let right = |entry: &&Arc<Cancellable>| constant_time_eq(&entry.secret, &key.secret);
+            named.iter().find(right).cloned()
+        });
+        found.ok_or_else(|| {
+            self.guessed(from);
+            Ignored::Unknown
+        })
+    }
+
+    fn has_guessed_enough(&self, from: IpAddr) -> bool {
+        let now = Instant::now();
+        self.guesses
+            .remove_if(&from, |_, (since, _)| now.duration_since(*since) >= WINDOW);
+        self.guesses
+            .get(&from)
+            .is_some_and(|guesses| guesses.1 >= GUESSES)
+    }
+
+    fn guessed(&self, from: IpAddr) {
+        let now = Instant::now();
+        if self.guesses.len() >= MAX_GUESSERS {
+            self.guesses
+                .retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
         }
-        Ok(right)
+        self.guesses.entry(from).or_insert((now, 0)).1 += 1;
     }
 }
 
@@ -130,11 +137,11 @@ impl Registration<'_> {
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         let process_id = self.entry.upstream.process_id;
-        if let Some(mut named) = self.cancels.0.get_mut(&process_id) {
+        if let Some(mut named) = self.cancels.by_process.get_mut(&process_id) {
             named.retain(|entry| !Arc::ptr_eq(entry, &self.entry));
         }
         self.cancels
-            .0
+            .by_process
             .remove_if(&process_id, |_, named| named.is_empty());
     }
 }
@@ -142,8 +149,13 @@ impl Drop for Registration<'_> {
 /// Acts on a CancelRequest: records it, then passes it on. Its sender gets no answer, ever, and
 /// may have gone already.
 pub(super) async fn cancel<D: Dial>(proxy: &Proxy<D>, key: &CancelKey, peer: SocketAddr) {
-    let outcome = match proxy.cancels.find(key) {
-        Ok(entry) => forward(proxy, &entry, peer).await,
+    let outcome = match proxy.cancels.find(key, peer.ip()) {
+        Ok(entry) if entry.under_way.swap(true, Ordering::AcqRel) => "under_way",
+        Ok(entry) => {
+            let outcome = forward(proxy, &entry, peer).await;
+            entry.under_way.store(false, Ordering::Release);
+            outcome
+        }
         Err(Ignored::Unknown) => "unknown",
         Err(Ignored::Limited) => "limited",
     };

@@ -1,25 +1,22 @@
 //! The end of a connection: nothing that either side does, or fails to do, delays it.
 //!
 //! The client gets the rest of the message that it has begun to read, a FATAL that says why, and
-//! the end of the stream. At the same time the statement that runs is cancelled at the upstream,
-//! and its backend is sent away: a query does not go on running after its session.
+//! the end of the stream; at the same time `ending` sees to the upstream.
 
 use std::time::Duration;
 
 use bytes::BytesMut;
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::dial::{Dial, Io};
+use super::ending::{Ender, Running};
 use super::refusal::audit_unavailable;
 use super::relay::{Relay, Replies};
-use super::targets::ProxyTarget;
-use super::upstream;
 use crate::access::Ending;
 use crate::admission::Permit;
-use crate::pg::startup::CancelKey;
-use crate::pg::statements::{Fact, Tracker};
+use crate::pg::statements::Fact;
 use crate::pg::{ErrorReply, SqlState};
 use crate::tls::MaybeTls;
 
@@ -29,18 +26,6 @@ const FINISH_MESSAGE: Duration = Duration::from_millis(100);
 const FAREWELL: Duration = Duration::from_millis(250);
 /// How long the client's last words are overheard, so that ours are not lost to a reset.
 const LINGER: Duration = Duration::from_millis(250);
-/// How often a statement is cancelled, and how long it then has to end.
-const CANCELS: [Duration; 3] = [
-    Duration::from_millis(100),
-    Duration::from_millis(150),
-    Duration::from_millis(250),
-];
-/// How long a backend that runs nothing stays when the end was our doing: if many connections end
-/// at once, their clients are told before the server's processes take the processor to exit.
-const COURTESY: Duration = Duration::from_millis(200);
-/// How long sending a CancelRequest may take.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Why a connection ended. A value, not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
@@ -151,28 +136,32 @@ fn again(reply: ErrorReply, permit: Option<&Permit>) -> ErrorReply {
         ))
 }
 
-/// What ending an upstream needs.
-pub(super) struct Ender<'a, D> {
-    pub(super) dialer: &'a D,
-    pub(super) target: &'a ProxyTarget,
-    pub(super) key: &'a CancelKey,
+/// What became of statements in the meantime, and when the client's side was closed.
+pub(super) struct Closed {
+    pub(super) facts: Vec<Fact>,
+    pub(super) closed_at: Instant,
+    /// Whether the upstream's backend is gone, as far as one can see.
+    pub(super) backend_gone: bool,
 }
 
-/// Closes both sides. Returns what became of statements in the meantime, and when the client's
-/// side was closed.
+/// Closes both sides.
 pub(super) async fn close<S: Io, D: Dial>(
     mut relay: Relay<MaybeTls<S>, MaybeTls<D::Io>>,
     reason: &CloseReason,
     permit: &Permit,
     ender: Ender<'_, D>,
-) -> (Vec<Fact>, Instant) {
-    let mut facts = Vec::new();
+) -> Closed {
+    let mut facts = std::mem::take(&mut relay.facts);
     let reply = reason.reply(Some(permit)).map(|reply| reply.encode());
-    let ours = reply.is_some();
-    if ours {
+    if reply.is_some() {
         finish_message(&mut relay, &mut facts).await;
     }
-    let at_boundary = relay.at_request_boundary();
+    let notes = relay.replies.notes.take();
+    let running = Running {
+        at_boundary: relay.at_request_boundary(),
+        gone: *reason == CloseReason::UpstreamClosed,
+        courtesy: reply.is_some(),
+    };
     let Relay {
         client,
         upstream,
@@ -180,19 +169,24 @@ pub(super) async fn close<S: Io, D: Dial>(
         replies,
         ..
     } = relay;
-    let farewell = farewell(client, replies, reply);
-    let upstream = async {
-        if *reason == CloseReason::UpstreamClosed {
-            return;
+    let (closed_at, backend_gone, ()) = tokio::join!(
+        farewell(client, replies, reply),
+        ender.end(upstream, &mut tracker, running, &mut facts),
+        // Outcomes that were on their way to the audit must not be lost with the relay.
+        async {
+            if let Some(notes) = notes
+                && notes.await.is_err()
+            {
+                tracing::error!("outcomes could not be recorded");
+            }
         }
-        if ours && tracker.is_idle() {
-            tokio::time::sleep(COURTESY).await;
-        }
-        end_upstream(upstream, &mut tracker, at_boundary, &ender, &mut facts).await;
-    };
-    let (closed_at, ()) = tokio::join!(farewell, upstream);
+    );
     tracker.abandon(&mut facts);
-    (facts, closed_at)
+    Closed {
+        facts,
+        closed_at,
+        backend_gone,
+    }
 }
 
 /// Fetches the rest of a message of which the client has a piece already.
@@ -212,7 +206,10 @@ async fn finish_message<S: Io, U: Io>(relay: &mut Relay<S, U>, facts: &mut Vec<F
                 Ok(None) => relay.replies.after_boundary += new.len(),
                 Err(_) => return,
             }
-            // A message of gigabytes is not worth its memory: cut without a farewell.
+            if relay.replies.after_boundary <= relay.replies.buffer.len() {
+                return;
+            }
+            // A message of gigabytes is not worth its memory.
             let sent = relay.client.write_buf(&mut relay.replies.buffer).await;
             if !matches!(sent, Ok(1..)) {
                 return;
@@ -251,74 +248,4 @@ async fn linger<S: Io>(mut client: S) {
     let mut scratch = [0; 4096];
     let drain = async { while matches!(client.read(&mut scratch).await, Ok(1..)) {} };
     let _ = timeout(LINGER, drain).await;
-}
-
-/// Cancels what runs until the upstream has answered everything, and says goodbye; if it does not
-/// answer, aborts, so that the backend fails at its next write, and cancels once more.
-async fn end_upstream<D: Dial>(
-    mut upstream: MaybeTls<D::Io>,
-    tracker: &mut Tracker,
-    at_boundary: bool,
-    ender: &Ender<'_, D>,
-    facts: &mut Vec<Fact>,
-) {
-    // In the middle of a message, or of CopyData, the server waits for us and runs nothing: the
-    // end of the stream is what it listens to.
-    if !at_boundary || tracker.is_copying_in() {
-        return ender.dialer.abort(upstream.into_socket());
-    }
-    for patience in CANCELS {
-        if tracker.is_idle() {
-            break;
-        }
-        let until = Instant::now() + patience;
-        let cancel = ender.cancel();
-        let answers = timeout_at(until, answers(&mut upstream, tracker, facts));
-        let (_, answered) = tokio::join!(cancel, answers);
-        if matches!(answered, Ok(Answers::Ended)) {
-            return;
-        }
-    }
-    if tracker.is_idle() {
-        const TERMINATE: &[u8] = b"X\0\0\0\x04";
-        let goodbye = async {
-            upstream.write_all(TERMINATE).await?;
-            upstream.shutdown().await
-        };
-        let _ = timeout(FAREWELL, goodbye).await;
-    } else {
-        ender.dialer.abort(upstream.into_socket());
-        ender.cancel().await;
-    }
-}
-
-impl<D: Dial> Ender<'_, D> {
-    async fn cancel(&self) {
-        let endpoint = &self.target.endpoint;
-        let sent = upstream::cancel(self.dialer, endpoint, self.key, CANCEL_TIMEOUT).await;
-        if let Err(error) = sent {
-            tracing::warn!(target = %self.target.target.name, %error, "cancelling at the upstream");
-        }
-    }
-}
-
-/// How waiting for answers ended.
-enum Answers {
-    /// Everything is answered.
-    Idle,
-    /// The upstream has gone.
-    Ended,
-}
-
-async fn answers<U: Io>(upstream: &mut U, tracker: &mut Tracker, facts: &mut Vec<Fact>) -> Answers {
-    let mut scratch = BytesMut::with_capacity(16 * 1024);
-    while !tracker.is_idle() {
-        scratch.clear();
-        if !matches!(upstream.read_buf(&mut scratch).await, Ok(1..))
-            || tracker.received(&scratch, facts).is_err()
-        {
-            return Answers::Ended;
-        }
-    }
-    Answers::Idle
 }

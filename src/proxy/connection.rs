@@ -18,12 +18,13 @@ use tracing::Instrument;
 
 use super::authenticate::{Identity, authenticate};
 use super::cancel::{Registration, cancel};
-use super::closing::{Ender, close};
+use super::closing::{Closed, close};
 use super::dial::{Dial, Io};
+use super::ending::Ender;
 use super::greet::greet;
 use super::handshake::{Client, Opening, handshake};
 use super::listener::Unauthenticated;
-use super::record::Scribe;
+use super::record::{self, Scribe};
 use super::refusal::Refusal;
 use super::relay::Relay;
 use super::targets::{Claim, ProxyTarget};
@@ -31,7 +32,7 @@ use super::upstream::{self, Upstream};
 use super::{CloseReason, Proxy};
 use crate::access::ConnectionId;
 use crate::admission::{Admittee, ConnectionInfo, Permit};
-use crate::audit::{Event, Origin, Text};
+use crate::audit::{Event, Origin};
 use crate::pg::{Notice, Stream};
 use crate::secret;
 use crate::tls::MaybeTls;
@@ -48,7 +49,10 @@ pub async fn serve<S: Io, D: Dial>(
     let span = tracing::info_span!("connection", connection_id = %id, %peer);
     let deadline = Instant::now() + proxy.settings.handshake_timeout;
     async {
-        let opening = timeout_at(deadline, handshake(socket, proxy.tls.as_deref())).await;
+        let handshake = timeout_at(deadline, handshake(socket, proxy.tls.as_deref()));
+        let Some(opening) = proxy.shutdown.run_until_cancelled(handshake).await else {
+            return;
+        };
         match opening {
             Ok(Ok(Opening::Startup(client))) => {
                 let arrival = Arrival { peer, id, deadline };
@@ -71,9 +75,9 @@ pub async fn serve<S: Io, D: Dial>(
 
 /// What is known of a connection before it says anything.
 #[derive(Clone, Copy)]
-struct Arrival {
-    peer: SocketAddr,
-    id: ConnectionId,
+pub(super) struct Arrival {
+    pub(super) peer: SocketAddr,
+    pub(super) id: ConnectionId,
     /// When it must be ready for its first query.
     deadline: Instant,
 }
@@ -85,12 +89,22 @@ async fn session<S: Io, D: Dial>(
     arrival: Arrival,
     place: Unauthenticated,
 ) {
-    let establish = establish(proxy, &mut client, arrival, place);
-    let established = timeout_at(arrival.deadline, establish).await;
-    match established.unwrap_or(Err(Refusal::Timeout)) {
+    let mut opened = None;
+    let establish = establish(proxy, &mut client, arrival, place, &mut opened);
+    let established = tokio::select! {
+        biased;
+        () = proxy.shutdown.cancelled() => Err(Refusal::Ended(CloseReason::ShuttingDown)),
+        established = timeout_at(arrival.deadline, establish) => {
+            established.unwrap_or(Err(Refusal::Timeout))
+        }
+    };
+    match established {
         Ok(established) => run(proxy, client.stream, established).await,
         Err(refusal) => {
-            record_refusal(proxy, &client, &refusal, arrival).await;
+            record::refusal(proxy, &client, &refusal, arrival).await;
+            if let Some(origin) = opened {
+                record::unopened(proxy, origin, &refusal).await;
+            }
             refuse(proxy, &refusal, Some(client.stream)).await;
         }
     }
@@ -105,37 +119,24 @@ struct Established<'a, U> {
     origin: Arc<Origin>,
 }
 
-/// From the startup message to ReadyForQuery.
+/// From the startup message to ReadyForQuery. `opened` is set once the audit knows of it.
 async fn establish<'a, S: Io, D: Dial>(
     proxy: &'a Proxy<D>,
     client: &mut Client<S>,
     arrival: Arrival,
     place: Unauthenticated,
+    opened: &mut Option<Arc<Origin>>,
 ) -> Result<Established<'a, D::Io>, Refusal> {
     let claim = claim(proxy, client);
     let identity = authenticate(client, &claim, &proxy.targets, &proxy.admission).await?;
     drop(place);
     let permit = admit(proxy, client, &identity, arrival)?;
-    let (permit, (origin, upstream, registration)) = race(proxy, permit, async |permit| {
-        let origin = record_opening(proxy, client, permit).await?;
-        let upstream = connect(proxy, permit, &identity.target, client, arrival.deadline).await?;
-        record_established(proxy, &origin, &identity.target, &upstream).await?;
-        let registration = proxy.cancels.register(
-            upstream.key.clone(),
-            Arc::clone(&identity.target),
-            Arc::clone(&origin),
-            client.startup.minor >= 2,
-        );
-        greet(
-            &mut client.stream,
-            &upstream.parameters,
-            registration.key(),
-            upstream.status,
-        )
-        .await?;
-        Ok((origin, upstream, registration))
-    })
-    .await?;
+    let ready = tokio::select! {
+        biased;
+        ending = permit.ended() => Err(Refusal::Ended(ending.into())),
+        ready = ready(proxy, client, &permit, &identity.target, arrival.deadline, opened) => ready,
+    };
+    let (origin, upstream, registration) = ready?;
     Ok(Established {
         permit,
         target: identity.target,
@@ -145,19 +146,33 @@ async fn establish<'a, S: Io, D: Dial>(
     })
 }
 
-/// Does `work` under the permit, unless the session or hallpass ends first.
-async fn race<D: Dial, T>(
-    proxy: &Proxy<D>,
-    permit: Permit,
-    work: impl AsyncFnOnce(&Permit) -> Result<T, Refusal>,
-) -> Result<(Permit, T), Refusal> {
-    let done = tokio::select! {
-        biased;
-        ending = permit.ended() => return Err(Refusal::Ended(ending.into())),
-        () = proxy.shutdown.cancelled() => return Err(Refusal::Ended(CloseReason::ShuttingDown)),
-        done = work(&permit) => done?,
-    };
-    Ok((permit, done))
+/// Records, connects and greets, under the permit.
+async fn ready<'a, S: Io, D: Dial>(
+    proxy: &'a Proxy<D>,
+    client: &mut Client<S>,
+    permit: &Permit,
+    target: &Arc<ProxyTarget>,
+    deadline: Instant,
+    opened: &mut Option<Arc<Origin>>,
+) -> Result<(Arc<Origin>, Upstream<D::Io>, Registration<'a>), Refusal> {
+    let origin = record::opening(proxy, client, permit).await?;
+    *opened = Some(Arc::clone(&origin));
+    let upstream = connect(proxy, permit, target, client, deadline).await?;
+    record::established(proxy, &origin, target, upstream.key.process_id).await?;
+    let registration = proxy.cancels.register(
+        upstream.key.clone(),
+        Arc::clone(target),
+        Arc::clone(&origin),
+        client.startup.minor >= 2,
+    );
+    greet(
+        &mut client.stream,
+        &upstream.parameters,
+        registration.key(),
+        upstream.status,
+    )
+    .await?;
+    Ok((origin, upstream, registration))
 }
 
 fn claim<S: Io, D: Dial>(proxy: &Proxy<D>, client: &Client<S>) -> Claim {
@@ -210,30 +225,6 @@ fn asks_for_replication<S>(client: &Client<S>) -> bool {
         .any(|(_, value)| !matches!(&value[..], b"false" | b"off" | b"no" | b"0"))
 }
 
-async fn record_opening<S: Io, D: Dial>(
-    proxy: &Proxy<D>,
-    client: &Client<S>,
-    permit: &Permit,
-) -> Result<Arc<Origin>, Refusal> {
-    let connection = permit.connection();
-    let origin = Arc::new(Origin {
-        connection: connection.id,
-        session: connection.session,
-        principal: connection.principal.clone(),
-        target: connection.target.clone(),
-        database: connection.database.clone(),
-    });
-    let event = Event::ConnectionOpened {
-        origin: Arc::clone(&origin),
-        peer: connection.peer.to_string(),
-        application_name: Text::from(connection.application_name.as_str()),
-        tls: client.tls.as_ref().map(|tls| tls.description.clone()),
-    };
-    let recorded = proxy.recorder.record(&event).await;
-    recorded.map_err(|_| Refusal::Audit)?;
-    Ok(origin)
-}
-
 async fn connect<S: Io, D: Dial>(
     proxy: &Proxy<D>,
     permit: &Permit,
@@ -256,21 +247,6 @@ async fn connect<S: Io, D: Dial>(
             Err(error.into())
         }
     }
-}
-
-async fn record_established<D: Dial>(
-    proxy: &Proxy<D>,
-    origin: &Arc<Origin>,
-    target: &ProxyTarget,
-    upstream: &Upstream<D::Io>,
-) -> Result<(), Refusal> {
-    let event = Event::ConnectionEstablished {
-        origin: Arc::clone(origin),
-        upstream_pid: upstream.key.process_id,
-        role: target.endpoint.role.clone(),
-    };
-    let recorded = proxy.recorder.record(&event).await;
-    recorded.map_err(|_| Refusal::Audit)
 }
 
 /// Relays until something ends the connection, and ends it.
@@ -314,6 +290,7 @@ async fn run<S: Io, D: Dial>(
         dialer: &proxy.dialer,
         target: &target,
         key: registration.upstream_key(),
+        permit: &permit,
     };
     end(proxy, relay, reason, &permit, ender).await;
 }
@@ -352,7 +329,12 @@ async fn end<S: Io, D: Dial>(
     let totals = relay.totals;
     let statements = relay.tracker.statements();
     let scribe = relay.scribe.clone();
-    let (mut facts, closed_at) = close(relay, &reason, permit, ender).await;
+    let process_id = ender.key.process_id;
+    let Closed {
+        mut facts,
+        closed_at,
+        backend_gone,
+    } = close(relay, &reason, permit, ender).await;
 
     if matches!(reason, CloseReason::SessionExpired) {
         let lag = closed_at.saturating_duration_since(permit.deadline());
@@ -361,6 +343,12 @@ async fn end<S: Io, D: Dial>(
     let target = scribe.origin.target.as_str();
     proxy.metrics.closed(target, reason.label());
     let mut batch = scribe.batch(&mut facts, Instant::now());
+    if !backend_gone {
+        batch.push(&Event::BackendLeft {
+            origin: Arc::clone(&scribe.origin),
+            upstream_pid: process_id,
+        });
+    }
     batch.push(&Event::ConnectionClosed {
         origin: Arc::clone(&scribe.origin),
         reason: reason.label().to_owned(),
@@ -376,33 +364,6 @@ async fn end<S: Io, D: Dial>(
         reason = reason.label(),
         "connection is closed"
     );
-}
-
-/// Records that a client that said who it is was turned away.
-async fn record_refusal<S: Io, D: Dial>(
-    proxy: &Proxy<D>,
-    client: &Client<S>,
-    refusal: &Refusal,
-    arrival: Arrival,
-) {
-    if matches!(refusal, Refusal::Stream(_) | Refusal::Audit) {
-        // It went before it proved anything; or there is no record to be had.
-        return;
-    }
-    let field = |name| {
-        let value = client.startup.parameter(name);
-        Text(value.cloned().unwrap_or_default())
-    };
-    let event = Event::ConnectionDenied {
-        connection: arrival.id,
-        peer: arrival.peer.to_string(),
-        user: field("user"),
-        database: field("database"),
-        reason: refusal.to_string(),
-    };
-    if proxy.recorder.record(&event).await.is_err() {
-        tracing::error!("a denial could not be recorded");
-    }
 }
 
 /// Tells the client why it is not let in, as far as it may know, and closes.

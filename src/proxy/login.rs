@@ -16,6 +16,8 @@ use crate::tls::{MaybeTls, certificate_hash};
 const MAX_MESSAGE: usize = 64 * 1024;
 /// Bytes of ParameterStatus and notices that are kept for the client.
 const MAX_PARAMETERS: usize = 256 * 1024;
+/// Characters of a server's own words that are logged.
+const MAX_LOGGED: usize = 200;
 /// More rounds of key derivation than this are a server's way to burn our CPU.
 const MAX_ITERATIONS: u32 = 100_000;
 
@@ -213,7 +215,10 @@ fn refused(frame: &Frame) -> UpstreamError {
         sqlstate: field(b'C')
             .and_then(|code| code.try_into().ok())
             .unwrap_or(*b"XX000"),
-        message: String::from_utf8_lossy(field(b'M').unwrap_or_default()).into_owned(),
+        message: String::from_utf8_lossy(field(b'M').unwrap_or_default())
+            .chars()
+            .take(MAX_LOGGED)
+            .collect(),
         frame: whole.freeze(),
     }
 }

@@ -5,7 +5,9 @@ mod authenticate;
 mod cancel;
 mod closing;
 mod connection;
+mod denials;
 mod dial;
+mod ending;
 mod greet;
 mod handshake;
 mod listener;
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::cancel::Cancels;
 pub use self::closing::CloseReason;
 pub use self::connection::serve;
+pub use self::denials::Denials;
 pub use self::dial::{Dial, TcpDialer};
 pub use self::listener::{Listener, Unauthenticated, listen};
 pub use self::targets::{Endpoint, ProxyTarget, Targets};
@@ -64,6 +67,8 @@ pub struct Proxy<D> {
     pub metrics: Arc<Metrics>,
     /// The certificate shown to clients; `None`: TLS is off.
     pub tls: Option<Arc<ServerTls>>,
+    /// Which denials are recorded each for itself.
+    pub denials: Denials,
     /// Which connections a CancelRequest can name.
     pub cancels: Cancels,
     /// How upstreams are reached.

@@ -1,9 +1,15 @@
-//! Facts of the wire as events of the audit.
+//! What becomes of connections, and facts of the wire, as events of the audit.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::connection::Arrival;
+use super::handshake::Client;
+use super::refusal::Refusal;
+use super::targets::ProxyTarget;
+use super::{Proxy, upstream};
+use crate::admission::Permit;
 use crate::audit::{
     Batch, CommandResult, Copy, CopyDirection, Event, Origin, Outcome, Parameter, Recorder,
     StatementKind, Text,
@@ -11,6 +17,98 @@ use crate::audit::{
 use crate::pg::statements::{self as pg, Fact};
 use crate::secret::hex;
 use crate::telemetry::TargetMetrics;
+
+/// Bytes of a claim that are recorded: names are shorter, and strangers make claims.
+const CLAIM: usize = 128;
+
+/// Records that a client was admitted, before the upstream is dialled.
+pub(super) async fn opening<S, D>(
+    proxy: &Proxy<D>,
+    client: &Client<S>,
+    permit: &Permit,
+) -> Result<Arc<Origin>, Refusal> {
+    let connection = permit.connection();
+    let origin = Arc::new(Origin {
+        connection: connection.id,
+        session: connection.session,
+        principal: connection.principal.clone(),
+        target: connection.target.clone(),
+        database: connection.database.clone(),
+    });
+    let startup = upstream::passed_on(&client.startup);
+    let event = Event::ConnectionOpened {
+        origin: Arc::clone(&origin),
+        peer: connection.peer.to_string(),
+        application_name: Text::from(connection.application_name.as_str()),
+        startup: startup
+            .map(|(name, value)| (Text(name.clone()), Text(value.clone())))
+            .collect(),
+        tls: client.tls.as_ref().map(|tls| tls.description.clone()),
+    };
+    let recorded = proxy.recorder.record(&event).await;
+    recorded.map_err(|_| Refusal::Audit)?;
+    Ok(origin)
+}
+
+/// Records that the upstream accepted it.
+pub(super) async fn established<D>(
+    proxy: &Proxy<D>,
+    origin: &Arc<Origin>,
+    target: &ProxyTarget,
+    upstream_pid: i32,
+) -> Result<(), Refusal> {
+    let event = Event::ConnectionEstablished {
+        origin: Arc::clone(origin),
+        upstream_pid,
+        role: target.endpoint.role.clone(),
+    };
+    let recorded = proxy.recorder.record(&event).await;
+    recorded.map_err(|_| Refusal::Audit)
+}
+
+/// Records that a connection that was opened came to nothing.
+pub(super) async fn unopened<D>(proxy: &Proxy<D>, origin: Arc<Origin>, refusal: &Refusal) {
+    let mut batch = proxy.recorder.batch();
+    batch.push(&Event::ConnectionClosed {
+        origin,
+        reason: refusal.label().to_owned(),
+        statements: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+    });
+    if proxy.recorder.note(batch).await.is_err() {
+        tracing::error!("the end of the connection could not be recorded");
+    }
+}
+
+/// Records that a client that said who it is was turned away.
+pub(super) async fn refusal<S, D>(
+    proxy: &Proxy<D>,
+    client: &Client<S>,
+    refusal: &Refusal,
+    arrival: Arrival,
+) {
+    // It went before it proved anything; or there is no record to be had; or there are too many.
+    if matches!(refusal, Refusal::Stream(_) | Refusal::Audit)
+        || !proxy.denials.count(arrival.peer.ip())
+    {
+        return;
+    }
+    let claim = |name| {
+        let value = client.startup.parameter(name).cloned().unwrap_or_default();
+        Text(value.slice(..value.len().min(CLAIM)))
+    };
+    let event = Event::ConnectionDenied {
+        connection: arrival.id,
+        peer: arrival.peer.to_string(),
+        user: claim("user"),
+        database: claim("database"),
+        reason: refusal.to_string(),
+    };
+    if proxy.recorder.record(&event).await.is_err() {
+        tracing::error!("a denial could not be recorded");
+    }
+}
 
 /// Writes down what one connection does.
 #[derive(Clone)]
@@ -75,10 +173,15 @@ impl Scribe {
                 data: Text(data),
                 sha256: sha256.map(|hash| hex(&hash)),
             },
-            Fact::Results { statement, tags } => Event::StatementResults {
+            Fact::Results {
+                statement,
+                tags,
+                copies,
+            } => Event::StatementResults {
                 origin,
                 statement,
                 results: results(tags),
+                copies: copies.iter().map(copy).collect(),
             },
             Fact::Finished(finished) => self.finished(finished, now),
             Fact::CommitFailed {

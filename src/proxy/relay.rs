@@ -35,7 +35,7 @@ const TURNS: usize = 32;
 /// `Break` ends the connection; `Continue` says whether anything moved.
 type Step = ControlFlow<CloseReason, bool>;
 /// A batch on its way to the disk.
-type Commit = Pin<Box<dyn Future<Output = Result<(), Unavailable>> + Send>>;
+pub(super) type Commit = Pin<Box<dyn Future<Output = Result<(), Unavailable>> + Send>>;
 
 /// One connection from its first ReadyForQuery to its end.
 pub(super) struct Relay<C, U> {
@@ -45,8 +45,8 @@ pub(super) struct Relay<C, U> {
     pub(super) replies: Replies,
     pub(super) scribe: Scribe,
     requests: Requests,
-    /// Room for facts, kept between turns.
-    facts: Vec<Fact>,
+    /// Facts that are not recorded yet; kept between turns for its room.
+    pub(super) facts: Vec<Fact>,
     pace: Pace,
     pub(super) totals: Totals,
 }
@@ -63,6 +63,10 @@ struct Requests {
     unflushed: bool,
     /// The upstream takes nothing more; what it said last is still to be read.
     broken: bool,
+    /// The client has closed its side; what it asked for is still to be answered.
+    ended: bool,
+    /// The last look found something, so the next one may too.
+    look_again: bool,
     read_size: usize,
 }
 
@@ -73,7 +77,7 @@ pub(super) struct Replies {
     /// if some of them are with the client already.
     pub(super) after_boundary: usize,
     /// Outcomes on their way to the audit; nothing more is read before they are queued.
-    notes: Option<Commit>,
+    pub(super) notes: Option<Commit>,
     /// A notice that waits for the end of a message.
     notice: Option<BytesMut>,
     unflushed: bool,
@@ -118,6 +122,8 @@ impl<C: Io, U: Io> Relay<C, U> {
                 commit: None,
                 unflushed: false,
                 broken: false,
+                ended: false,
+                look_again: false,
                 read_size: MIN_READ,
             },
             replies: Replies {
@@ -208,26 +214,38 @@ impl<C: Io, U: Io> Relay<C, U> {
         if self.requests.cleared > 0 {
             return ControlFlow::Continue(moved);
         }
-        if self.tracker.is_terminated() {
+        if self.is_done_asking() {
             // As PostgreSQL does, finish what was asked for before the goodbye.
-            return match self.tracker.is_idle() {
-                true => ControlFlow::Break(CloseReason::ClientTerminated),
-                false => ControlFlow::Continue(moved),
+            return match (self.tracker.is_idle(), self.tracker.is_terminated()) {
+                (false, _) => ControlFlow::Continue(moved),
+                (true, true) => ControlFlow::Break(CloseReason::ClientTerminated),
+                (true, false) => ControlFlow::Break(CloseReason::ClientGone),
             };
         }
         if self.tracker.outstanding() >= MAX_OUTSTANDING {
             return ControlFlow::Continue(moved);
         }
-        let requests = &mut self.requests;
-        let room = MAX_REQUESTS.saturating_sub(requests.buffer.len());
-        let wanted = requests.read_size.min(room);
-        match read(&mut self.client, &mut requests.buffer, wanted, cx) {
-            Poll::Pending => return ControlFlow::Continue(moved),
-            Poll::Ready(Ok(0) | Err(_)) => return ControlFlow::Break(CloseReason::ClientGone),
-            Poll::Ready(Ok(n)) => requests.read_size = next_read(n, wanted),
+        if !self.requests.look_again {
+            let requests = &mut self.requests;
+            let room = MAX_REQUESTS.saturating_sub(requests.buffer.len());
+            let wanted = requests.read_size.min(room);
+            match read(&mut self.client, &mut requests.buffer, wanted, cx) {
+                Poll::Pending => return ControlFlow::Continue(moved),
+                Poll::Ready(Err(_)) => return ControlFlow::Break(CloseReason::ClientGone),
+                Poll::Ready(Ok(0)) => {
+                    requests.ended = true;
+                    return ControlFlow::Continue(true);
+                }
+                Poll::Ready(Ok(n)) => requests.read_size = next_read(n, wanted),
+            }
         }
         self.scan_requests(now)?;
         ControlFlow::Continue(true)
+    }
+
+    /// Whether nothing more comes from the client.
+    fn is_done_asking(&self) -> bool {
+        self.tracker.is_terminated() || (self.requests.ended && !self.requests.look_again)
     }
 
     /// Writes what is cleared. Whether it made progress.
@@ -264,9 +282,11 @@ impl<C: Io, U: Io> Relay<C, U> {
         let requests = &mut self.requests;
         let new = &requests.buffer[requests.scanned..];
         match self.tracker.sent(new, now, &mut self.facts) {
-            Ok(taken) => requests.scanned += taken,
+            Ok(taken) => {
+                requests.look_again = 0 < taken && taken < new.len();
+                requests.scanned += taken;
+            }
             Err(violation) => {
-                self.facts.clear();
                 let what = violation.to_string();
                 return ControlFlow::Break(CloseReason::ProtocolViolation(what));
             }
@@ -395,6 +415,7 @@ impl<C: Io, U: Io> Relay<C, U> {
 
     /// An idle connection holds no buffers.
     fn release_idle_buffers(&mut self) {
+        self.facts.shrink_to(16);
         if self.requests.buffer.is_empty() {
             self.requests.buffer = BytesMut::new();
         }

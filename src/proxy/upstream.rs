@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
@@ -41,7 +42,7 @@ pub(super) enum UpstreamError {
     #[error("login: {0}")]
     Login(String),
     /// It refused. `frame` is its ErrorResponse, whole.
-    #[error("refused with {}: {message}", String::from_utf8_lossy(sqlstate))]
+    #[error("refused with {}: {message:?}", String::from_utf8_lossy(sqlstate))]
     Refused {
         /// Its code.
         sqlstate: [u8; 5],
@@ -230,21 +231,42 @@ pub(super) async fn cancel<D: Dial>(
         .unwrap_or(Err(UpstreamError::Timeout))
 }
 
+/// Has the server end the backend with that process id, on a connection of our own, as the same
+/// role. Bounded by `timeout`.
+///
+/// # Errors
+/// [`UpstreamError`]
+pub(super) async fn terminate<D: Dial>(
+    permit: &Permit,
+    dialer: &D,
+    target: &ProxyTarget,
+    process_id: i32,
+    limit: Duration,
+) -> Result<(), UpstreamError> {
+    let client = Startup::default();
+    let deadline = Instant::now() + limit;
+    let mut upstream = connect(permit, dialer, target, &client, deadline).await?;
+    // Fully qualified, and a number: nothing that a search_path or a client could bend.
+    let sql = format!("select pg_catalog.pg_terminate_backend({process_id})\0");
+    let query = async {
+        let len = u32::try_from(sql.len() + 4).unwrap_or(u32::MAX);
+        upstream.io.write_all(b"Q").await?;
+        upstream.io.write_all(&len.to_be_bytes()).await?;
+        upstream.io.write_all(sql.as_bytes()).await?;
+        upstream.io.flush().await?;
+        // Some answer means that it was taken; the backend's own end is seen elsewhere.
+        upstream.io.read_u8().await.map(|_| ())
+    };
+    let sent = tokio::time::timeout(limit, query).await;
+    sent.map_err(|_| UpstreamError::Timeout)?
+        .map_err(UpstreamError::Dial)
+}
+
 /// The client's own parameters as they came, with hallpass' role, and with who it is behind its
 /// `application_name`.
 fn startup_for(permit: &Permit, endpoint: &Endpoint, client: &Startup, minor: u16) -> Startup {
     let connection = permit.connection();
-    let own = |name: &[u8]| {
-        matches!(name, b"user" | b"database" | b"application_name")
-            || name.starts_with(b"_pq_.")
-            || name.starts_with(b"hallpass.")
-    };
-    let mut parameters: Vec<(Bytes, Bytes)> = client
-        .parameters
-        .iter()
-        .filter(|(name, _)| !own(name))
-        .cloned()
-        .collect();
+    let mut parameters: Vec<(Bytes, Bytes)> = passed_on(client).cloned().collect();
     let label = format!("{}/{}", connection.principal, connection.session);
     let application = application_name(&connection.application_name, &label);
     for (name, value) in [
@@ -255,6 +277,16 @@ fn startup_for(permit: &Permit, endpoint: &Endpoint, client: &Startup, minor: u1
         parameters.push((name.into(), Bytes::copy_from_slice(value.as_bytes())));
     }
     Startup { minor, parameters }
+}
+
+/// The client's startup parameters that the upstream gets as they came.
+pub(super) fn passed_on(client: &Startup) -> impl Iterator<Item = &(Bytes, Bytes)> {
+    let own = |name: &[u8]| {
+        matches!(name, b"user" | b"database" | b"application_name")
+            || name.starts_with(b"_pq_.")
+            || name.starts_with(b"hallpass.")
+    };
+    client.parameters.iter().filter(move |(name, _)| !own(name))
 }
 
 /// The client's own name and `label`, within the 63 bytes that PostgreSQL keeps; the label is kept

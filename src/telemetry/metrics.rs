@@ -182,7 +182,7 @@ impl Metrics {
             ),
             cancels: counters(
                 "hallpass_cancel_requests_total",
-                "CancelRequests, by what became of them: forwarded, unknown, limited or failed.",
+                "CancelRequests, by what became of them: forwarded, under_way, unknown, limited or failed.",
                 &["outcome"],
             ),
             expiry_lag: histogram(

@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("policy", &["access"]),
     ("config", &["access", "secret"]),
-    ("audit", &["access", "clock", "telemetry"]),
+    ("audit", &["access", "clock", "secret", "telemetry"]),
     ("store", &["access", "audit", "clock"]),
     ("admission", &["access", "clock", "secret", "telemetry"]),
     (

@@ -6,7 +6,7 @@
 )]
 #![allow(
     clippy::print_stderr,
-    reason = "a test says what it measured, and why it is skipped"
+    reason = "a test shows what it measured to whom runs it"
 )]
 #![allow(
     unreachable_pub,

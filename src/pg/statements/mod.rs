@@ -13,9 +13,9 @@ mod names;
 mod parts;
 mod queue;
 mod received;
+mod redefine;
 mod sent;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -125,6 +125,8 @@ pub enum Fact {
         statement: u64,
         /// Command tags.
         tags: Vec<Bytes>,
+        /// What was copied.
+        copies: Vec<Copied>,
     },
     /// What became of a number.
     Finished(Finished),
@@ -220,6 +222,8 @@ struct Definition {
     sql: Option<Bytes>,
     types: Vec<u32>,
     sent: Instant,
+    /// It may change what names stand for.
+    redefines: bool,
     /// The number of its [`Fact::Prepared`]; 0: it has none.
     recorded: AtomicU64,
     /// For as long as it is kept under its name.
@@ -285,28 +289,14 @@ impl Parameter {
     }
 }
 
-impl Definition {
-    fn new(
-        name: Bytes,
-        sql: Option<Bytes>,
-        types: Vec<u32>,
-        sent: Instant,
-        lease: Option<Lease>,
-    ) -> Self {
-        Self {
-            name,
-            sql,
-            types,
-            sent,
-            recorded: AtomicU64::new(0),
-            lease,
-        }
-    }
-}
-
 impl Portal {
     fn source(&self) -> Source {
         Source::of(&self.statement, self.definition.as_deref())
+    }
+
+    /// Whether executing it may change what names stand for.
+    fn redefines(&self) -> bool {
+        self.definition.as_ref().is_none_or(|it| it.redefines)
     }
 
     /// The number of the fact that holds the parameters already.
@@ -355,15 +345,14 @@ pub struct Tracker {
     queue: Queue,
     /// The upstream ignores everything up to the next Sync.
     skipping: bool,
-    /// The upstream takes CopyData, and ignores Sync and Flush.
-    copying_in: bool,
+    /// A COPY failed with Syncs behind it: which of them the upstream has read as part of it, and
+    /// ignored, only its next replies tell.
+    doubt: bool,
+    /// CopyData of the client since its statement, or since its last CopyDone.
+    sent_copy: Option<CopyHash>,
     /// The upstream gave up a COPY while the client was still sending: what is left of its data is
     /// ignored, there and here.
     stale_copy: bool,
-    /// CopyData of the client since its last CopyDone.
-    sent_copy: Option<CopyHash>,
-    /// Copies that the client has finished sending and the upstream has not yet confirmed.
-    sent_copies: VecDeque<Copied>,
     terminated: bool,
     outgoing: sent::Outgoing,
     incoming: received::Incoming,
@@ -389,10 +378,9 @@ impl Tracker {
             bound: None,
             queue: Queue::default(),
             skipping: false,
-            copying_in: false,
-            stale_copy: false,
+            doubt: false,
             sent_copy: None,
-            sent_copies: VecDeque::new(),
+            stale_copy: false,
             terminated: false,
             outgoing: sent::Outgoing::default(),
             incoming: received::Incoming::default(),
@@ -401,17 +389,12 @@ impl Tracker {
 
     /// Whether the upstream has answered everything that it was sent.
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() || (self.doubt && self.queue.only_syncs())
     }
 
     /// How many replies are outstanding.
     pub fn outstanding(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// Whether the upstream waits for CopyData: then it does not listen to cancels.
-    pub fn is_copying_in(&self) -> bool {
-        self.copying_in
+        self.queue.replies()
     }
 
     /// Whether the client has said goodbye (`Terminate`).

@@ -97,8 +97,10 @@ impl<D> Names<D> {
         }
     }
 
-    /// Notes a change that `group` asks for.
+    /// Notes a change that `group` asks for. What a name outside ASCII stands for is never known:
+    /// the server converts it from the client's encoding, which may change.
     pub(super) fn propose(&mut self, name: &Bytes, group: u64, value: Option<Arc<D>>) {
+        let value = value.filter(|_| name.is_ascii());
         let entry = if name.is_empty() {
             &mut self.unnamed
         } else {
@@ -130,13 +132,31 @@ impl<D> Names<D> {
         self.unnamed.confirmed = None;
     }
 
-    /// Nothing is known of any confirmed name any more: SQL may have changed them.
+    /// Nothing is known of any name any more, nor of what is on its way: SQL may change them.
+    /// The unnamed one is out of SQL's reach.
+    pub(super) fn forget_named(&mut self) {
+        self.named.retain(|_, entry| {
+            entry.confirmed = None;
+            for pending in &mut entry.pending {
+                pending.value = None;
+            }
+            !entry.pending.is_empty()
+        });
+        self.named.shrink_to(64);
+    }
+
+    /// Nothing that was confirmed is there any more.
     pub(super) fn forget_confirmed(&mut self) {
         self.unnamed.confirmed = None;
         self.named.retain(|_, entry| {
             entry.confirmed = None;
             !entry.pending.is_empty()
         });
+    }
+
+    /// Whether any name is known.
+    pub(super) fn has_named(&self) -> bool {
+        !self.named.is_empty()
     }
 
     fn entry(&self, name: &Bytes) -> Option<&Entry<D>> {

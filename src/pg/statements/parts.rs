@@ -145,7 +145,7 @@ impl Tracker {
                     source,
                     parts,
                 });
-                self.define_recorded(name, Vec::new(), statement, now);
+                self.define_recorded(name, Vec::new(), true, statement, now);
             }
             Head::Bind {
                 portal,

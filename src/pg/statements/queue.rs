@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Definition, Portal};
+use super::{Copied, Definition, Portal};
 
 /// A statement that runs.
 #[derive(Debug, Clone, Copy)]
@@ -40,34 +40,46 @@ pub(super) enum Expected {
     Simple(Running),
     /// `FunctionCallResponse`, then `ReadyForQuery`
     FunctionCall(Running),
-    /// `ReadyForQuery`
+    /// `ReadyForQuery`, unless the upstream reads it while it takes CopyData: then nothing
     Sync,
-    /// Nothing; marks where the client's CopyData ended.
-    CopyEnd,
+    /// Nothing; the client's CopyData ended here, and this is what it was.
+    CopyEnd(Copied),
 }
 
 /// What is owed.
 #[derive(Debug, Default)]
-pub(super) struct Queue(VecDeque<Expected>);
+pub(super) struct Queue {
+    expected: VecDeque<Expected>,
+    copy_ends: usize,
+}
 
 impl Queue {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.expected.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// How many replies that is: the ends of CopyData are answered by none.
+    pub(super) fn replies(&self) -> usize {
+        self.expected.len() - self.copy_ends
     }
 
     pub(super) fn push(&mut self, expected: Expected) {
-        self.0.push_back(expected);
+        if let Expected::CopyEnd(_) = &expected {
+            // A second end says nothing, and neither does one with nothing before it.
+            if matches!(self.expected.back(), None | Some(Expected::CopyEnd(_))) {
+                return;
+            }
+            self.copy_ends += 1;
+        }
+        self.expected.push_back(expected);
     }
 
     pub(super) fn pop(&mut self) -> Option<Expected> {
-        let popped = self.0.pop_front();
-        if self.0.is_empty() {
+        let popped = self.expected.pop_front();
+        self.copy_ends -= usize::from(matches!(popped, Some(Expected::CopyEnd(_))));
+        if self.expected.is_empty() {
             // A long pipeline must not leave its room behind for ever.
-            self.0.shrink_to(64);
+            self.expected.shrink_to(64);
         }
         popped
     }
@@ -76,29 +88,41 @@ impl Queue {
         self.front().is_some_and(is).then(|| self.pop()).flatten()
     }
 
-    /// What the next reply belongs to.
+    /// What the next reply belongs to. The end of a COPY stands behind its statement until that is
+    /// answered; one at the front has none, and the upstream ignores it.
     pub(super) fn front(&mut self) -> Option<&Expected> {
-        while matches!(self.0.front(), Some(Expected::CopyEnd)) {
-            self.0.pop_front();
+        while matches!(self.expected.front(), Some(Expected::CopyEnd(_))) {
+            self.pop();
         }
-        self.0.front()
+        self.expected.front()
     }
 
-    /// The upstream has begun to take CopyData for the first entry, and ignores every Sync that it
-    /// reads before the client's CopyDone. Returns whether that CopyDone is still to come.
-    pub(super) fn begin_copy_in(&mut self) -> bool {
+    /// Whether only `Sync`s are left.
+    pub(super) fn only_syncs(&self) -> bool {
+        let is_sync = |it: &Expected| matches!(it, Expected::Sync | Expected::CopyEnd(_));
+        self.expected.iter().all(is_sync)
+    }
+
+    /// The first statement's COPY is over: takes what the client sent for it, if it is all there.
+    /// `Sync`s before its end were ignored, if it ended well.
+    pub(super) fn end_copy_in(&mut self, well: bool) -> Option<Copied> {
+        self.front();
         let end = self
-            .0
+            .expected
             .iter()
-            .position(|expected| matches!(expected, Expected::CopyEnd));
-        let copied = end.unwrap_or(self.0.len());
-        let mut at = 0;
-        self.0.retain(|expected| {
-            let ignored = at < copied && matches!(expected, Expected::Sync);
-            let marker = Some(at) == end;
-            at += 1;
-            !ignored && !marker
-        });
-        end.is_none()
+            .skip(1)
+            .position(|it| !matches!(it, Expected::Sync))?
+            + 1;
+        let Some(Expected::CopyEnd(copied)) = self.expected.get(end) else {
+            return None;
+        };
+        let copied = *copied;
+        self.copy_ends -= 1;
+        if well {
+            self.expected.drain(1..=end);
+        } else {
+            self.expected.remove(end);
+        }
+        Some(copied)
     }
 }

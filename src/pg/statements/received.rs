@@ -123,6 +123,9 @@ impl Tracker {
 
     fn reply_end(&mut self, facts: &mut Vec<Fact>) {
         let prefix = std::mem::take(&mut self.incoming.prefix);
+        if self.skipping || self.doubt {
+            self.resolve_doubt(facts);
+        }
         match self.incoming.tag {
             b'1' => self.parse_complete(facts),
             b'2' => self.bind_complete(facts),
@@ -131,7 +134,7 @@ impl Tracker {
             b'C' => self.command_complete(&prefix, facts),
             b'I' => self.executed(Outcome::Completed, facts),
             b's' => self.executed(Outcome::Suspended, facts),
-            b'G' => self.copy_in_response(),
+            b'G' => self.incoming.copy_in = true,
             b'E' => self.error(sqlstate(&prefix), facts),
             b'Z' => self.ready(prefix.first().copied(), facts),
             _ => {}
@@ -139,6 +142,31 @@ impl Tracker {
         // Keeps its room for the next message.
         self.incoming.prefix = prefix;
         self.incoming.prefix.clear();
+    }
+
+    /// After a COPY that failed, which of the client's Syncs the upstream has ignored is known by
+    /// what it answers next: a Sync that another reply overtakes was one of them.
+    fn resolve_doubt(&mut self, facts: &mut Vec<Fact>) {
+        if !is_answer(self.incoming.tag) {
+            return;
+        }
+        self.skipping = false;
+        if !self.doubt {
+            return;
+        }
+        while let Some(front) = self.queue.front() {
+            if answers(self.incoming.tag, front) {
+                break;
+            }
+            if let Some(overtaken) = self.queue.pop() {
+                self.undone(&overtaken, Outcome::Unknown, facts);
+            }
+            // What was in doubt may have been run: no name is sure.
+            self.statements.forget_named();
+            self.statements.forget_unnamed();
+            self.portals.forget_confirmed();
+        }
+        self.doubt = !self.queue.is_empty();
     }
 
     fn parse_complete(&mut self, facts: &mut Vec<Fact>) {
@@ -186,47 +214,51 @@ impl Tracker {
         let tag = body.split(|&byte| byte == 0).next().unwrap_or(body);
         match tag {
             // SQL has changed what names stand for.
-            b"PREPARE" | b"DEALLOCATE" | b"DEALLOCATE ALL" => self.statements.forget_confirmed(),
+            b"PREPARE" | b"DEALLOCATE" | b"DEALLOCATE ALL" => self.statements.forget_named(),
             b"DECLARE CURSOR" | b"CLOSE CURSOR" | b"CLOSE CURSOR ALL" => {
-                self.portals.forget_confirmed();
+                self.portals.forget_named();
             }
             b"DISCARD ALL" => {
-                self.statements.forget_confirmed();
-                self.portals.forget_confirmed();
+                self.statements.forget_named();
+                self.portals.forget_named();
             }
             _ => {}
         }
-        self.settle_copies();
-        self.incoming.tally.tags.push(Bytes::copy_from_slice(tag));
-        match self.queue.front() {
-            Some(Expected::Simple(running)) => {
-                let statement = running.statement;
-                if self.incoming.tally.tags.len() >= MAX_TAGS {
-                    let tags = std::mem::take(&mut self.incoming.tally.tags);
-                    facts.push(Fact::Results { statement, tags });
-                }
-            }
-            _ => self.executed(Outcome::Completed, facts),
+        self.end_copies(true);
+        let simple = match self.queue.front() {
+            Some(Expected::Simple(running)) => Some(running.statement),
+            Some(Expected::Execute(_)) => None,
+            // Nobody asked for it.
+            _ => return,
+        };
+        let tally = &mut self.incoming.tally;
+        tally.tags.push(Bytes::copy_from_slice(tag));
+        let Some(statement) = simple else {
+            return self.executed(Outcome::Completed, facts);
+        };
+        if tally.tags.len() >= MAX_TAGS {
+            facts.push(Fact::Results {
+                statement,
+                tags: std::mem::take(&mut tally.tags),
+                copies: std::mem::take(&mut tally.copies),
+            });
         }
-    }
-
-    fn copy_in_response(&mut self) {
-        self.copying_in = self.queue.begin_copy_in();
-        self.incoming.copy_in = true;
     }
 
     /// The COPY that has just ended, if one has, goes into the tally.
-    fn settle_copies(&mut self) {
+    fn end_copies(&mut self, well: bool) {
         let incoming = &mut self.incoming;
-        if let Some(copy) = incoming.copy_out.take() {
-            incoming.tally.copies.push(copy.finish(false));
-        }
+        let out = incoming.copy_out.take().map(|copy| copy.finish(false));
         if std::mem::take(&mut incoming.copy_in) {
+            let copied = self.queue.end_copy_in(well);
             // The upstream gave up before the client was done: the rest of its data is ignored.
-            self.stale_copy = std::mem::take(&mut self.copying_in);
+            self.stale_copy = copied.is_none();
             let unfinished = || self.sent_copy.take().map(|copy| copy.finish(true));
-            let copied = self.sent_copies.pop_front().or_else(unfinished);
-            incoming.tally.copies.extend(copied);
+            incoming.tally.copies.extend(copied.or_else(unfinished));
+            self.doubt |= !well;
+        }
+        if self.queue.front().is_some() {
+            incoming.tally.copies.extend(out);
         }
     }
 
@@ -240,7 +272,7 @@ impl Tracker {
     }
 
     fn error(&mut self, sqlstate: [u8; 5], facts: &mut Vec<Fact>) {
-        self.settle_copies();
+        self.end_copies(false);
         match self.queue.front() {
             Some(Expected::Simple(_) | Expected::FunctionCall(_)) => {
                 self.incoming.tally.sqlstate = Some(sqlstate);
@@ -299,7 +331,7 @@ impl Tracker {
             Expected::Execute(running)
             | Expected::Simple(running)
             | Expected::FunctionCall(running) => Some(*running),
-            Expected::Describe | Expected::Sync | Expected::CopyEnd => None,
+            Expected::Describe | Expected::Sync | Expected::CopyEnd(_) => None,
         };
         if let Some(running) = running {
             self.finish(running, outcome, facts);
@@ -323,10 +355,13 @@ impl Tracker {
                     self.statements.forget_unnamed();
                     break;
                 }
+                skipped if self.skipping => _ = self.undone(&skipped, Outcome::Skipped, facts),
                 // The upstream never answered it, against the protocol.
                 unanswered => _ = self.undone(&unanswered, Outcome::Unknown, facts),
             }
         }
+        self.skipping = false;
+        self.doubt &= !self.queue.is_empty();
         self.incoming.tally = Tally::default();
         if status == Some(b'I') {
             // No transaction, so no portal.
@@ -345,6 +380,44 @@ impl Tracker {
             started: running.started,
             tally,
         }));
+    }
+}
+
+/// Messages that answer a request, unlike notices and notifications, and unlike ReadyForQuery,
+/// which ends whatever is skipped.
+fn is_answer(tag: u8) -> bool {
+    matches!(
+        tag,
+        b'1' | b'2'
+            | b'3'
+            | b't'
+            | b'T'
+            | b'n'
+            | b'D'
+            | b'C'
+            | b'I'
+            | b's'
+            | b'G'
+            | b'H'
+            | b'W'
+            | b'V'
+            | b'E'
+    )
+}
+
+/// Whether a message with this tag may answer that request.
+fn answers(tag: u8, request: &Expected) -> bool {
+    match request {
+        Expected::Parse(_) => matches!(tag, b'1' | b'E'),
+        Expected::Bind(_) => matches!(tag, b'2' | b'E'),
+        Expected::Describe => matches!(tag, b't' | b'T' | b'n' | b'E'),
+        Expected::CloseStatement(_) | Expected::ClosePortal(_) => matches!(tag, b'3' | b'E'),
+        Expected::Execute(_) => {
+            matches!(tag, b'D' | b'C' | b'I' | b's' | b'G' | b'H' | b'W' | b'E')
+        }
+        Expected::Simple(_) => !matches!(tag, b'1' | b'2' | b'3' | b't' | b'n' | b's' | b'V'),
+        Expected::FunctionCall(_) => matches!(tag, b'V' | b'E'),
+        Expected::Sync | Expected::CopyEnd(_) => false,
     }
 }
 

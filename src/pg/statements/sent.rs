@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::parts::Long;
 use super::queue::{Expected, Running};
+use super::redefine::redefines;
 use super::{
     Definition, Fact, Kind, Outcome, Parameter, Portal, Source, Started, Tracker, Violation, WHOLE,
 };
@@ -22,8 +23,9 @@ const INLINE: usize = 8 * 1024;
 const NAME: usize = 63;
 /// Messages that may wait for the Sync that ends a skipped group.
 const MAX_SKIPPED: usize = 1024;
-/// Copies that may wait for their confirmation.
-const MAX_COPIES: usize = 1024;
+/// Bytes of facts that one breath may make: what small messages refer to is repeated in each, so
+/// a few of them can weigh much.
+const MAX_WEIGHT: usize = 256 * 1024;
 
 /// Where the client's stream stands.
 #[derive(Debug, Default)]
@@ -44,7 +46,8 @@ pub(super) fn name(name: &[u8]) -> Bytes {
 
 impl Tracker {
     /// Reads what the client sent, from where the last call stopped. Returns how many bytes may be
-    /// forwarded once `facts` are recorded; the rest is not there whole yet.
+    /// forwarded once `facts` are recorded. Of the rest nothing may: it is not there whole yet, it
+    /// comes behind a goodbye, or `facts` weigh enough already and it is to be read in another call.
     ///
     /// # Errors
     /// [`Violation`]: nothing of these bytes may be forwarded, nor anything after them.
@@ -54,20 +57,28 @@ impl Tracker {
         now: Instant,
         facts: &mut Vec<Fact>,
     ) -> Result<usize, Violation> {
-        let mut taken = 0;
-        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+        let (mut taken, mut weighed, mut weight) = (0, facts.len(), 0);
+        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty())
+            && !self.terminated
+            && weight < MAX_WEIGHT
+        {
             let step = match std::mem::take(&mut self.outgoing) {
-                Outgoing::Boundary => self.message(rest, now, facts)?,
-                Outgoing::Copy { left } => self.copy_data(rest, left),
-                Outgoing::Long(long) => self.long(long, rest, now, facts)?,
+                Outgoing::Boundary => self.message(rest, now, facts),
+                Outgoing::Copy { left } => Ok(self.copy_data(rest, left)),
+                Outgoing::Long(long) => self.long(long, rest, now, facts),
             };
-            if step == 0 {
-                break;
+            match step {
+                Ok(0) => break,
+                Ok(step) => taken += step,
+                // What came before it stands; the next call comes upon it again.
+                Err(_) if taken > 0 => break,
+                Err(violation) => return Err(violation),
             }
-            taken += step;
+            weight += facts.iter().skip(weighed).map(Fact::weight).sum::<usize>();
+            weighed = facts.len();
         }
         self.settle(facts);
-        if self.skipping && self.queue.len() > MAX_SKIPPED {
+        if self.skipping && self.queue.replies() > MAX_SKIPPED {
             self.skip(facts);
         }
         Ok(taken)
@@ -164,7 +175,7 @@ impl Tracker {
                 self.expect(Expected::Describe);
             }
             b'C' => self.close(frontend::subject(body).map_err(malformed)?),
-            b'S' if body.is_empty() => self.sync(facts),
+            b'S' if body.is_empty() => self.sync(),
             b'X' if body.is_empty() => self.terminated = true,
             b'H' if body.is_empty() => {}
             b'c' if body.is_empty() => self.copy_end(),
@@ -179,9 +190,8 @@ impl Tracker {
         self.queue.push(expected);
     }
 
-    /// Nothing that waits will be answered: the upstream ignores it up to this Sync.
+    /// Nothing that waits will be answered: the upstream ignores it up to the next Sync.
     fn skip(&mut self, facts: &mut Vec<Fact>) {
-        self.settle(facts);
         while let Some(expected) = self.queue.pop() {
             self.undone(&expected, Outcome::Skipped, facts);
         }
@@ -202,6 +212,7 @@ impl Tracker {
         facts: &mut Vec<Fact>,
     ) {
         self.settle(facts);
+        self.begin(self.knows_names() && sql.as_ref().is_none_or(|sql| redefines(sql)));
         let source = Source {
             sql,
             ..Source::default()
@@ -222,9 +233,17 @@ impl Tracker {
             .then(|| self.statement_budget.lease(held))
             .flatten();
         let sql = Bytes::copy_from_slice(parse.sql);
+        let redefines = redefines(&sql);
         if lease.is_some() {
-            let definition = Definition::new(name, Some(sql), parse.types, now, lease);
-            self.parsed = Some(self.define(definition));
+            self.parsed = Some(self.define(Definition {
+                name,
+                sql: Some(sql),
+                types: parse.types,
+                sent: now,
+                redefines,
+                recorded: AtomicU64::new(0),
+                lease,
+            }));
         } else {
             // Too much to keep: record it now, and keep where that is.
             let statement = self.number();
@@ -238,7 +257,7 @@ impl Tracker {
                 source,
                 parts: 0,
             });
-            self.define_recorded(name, parse.types, statement, now);
+            self.define_recorded(name, parse.types, redefines, statement, now);
         }
     }
 
@@ -247,14 +266,21 @@ impl Tracker {
         &mut self,
         name: Bytes,
         types: Vec<u32>,
+        redefines: bool,
         statement: u64,
         now: Instant,
     ) {
         let lease = self.statement_budget.lease(name.len() + 4 * types.len());
         let types = if lease.is_some() { types } else { Vec::new() };
-        let definition = Definition::new(name, None, types, now, lease);
-        definition.recorded.store(statement, Ordering::Relaxed);
-        self.define(definition);
+        self.define(Definition {
+            name,
+            sql: None,
+            types,
+            sent: now,
+            redefines,
+            recorded: AtomicU64::new(statement),
+            lease,
+        });
     }
 
     fn define(&mut self, definition: Definition) -> Arc<Definition> {
@@ -330,6 +356,8 @@ impl Tracker {
         let portal_name = name(portal);
         let portal = self.portals.resolve(&portal_name, self.group);
         self.settle_others(portal.as_ref(), facts);
+        let redefines = portal.as_ref().is_none_or(|portal| portal.redefines());
+        self.begin(redefines && self.knows_names());
         let statement = self.number();
         let source = portal.as_ref().map(|portal| portal.source());
         let mut started = Started::new(statement, Kind::Extended, source.unwrap_or_default());
@@ -337,6 +365,9 @@ impl Tracker {
             started.bound = portal.parameters_in();
             if started.bound.is_none() {
                 started.parameters.clone_from(&portal.parameters);
+            } else {
+                // The record that `bound` names has the text.
+                started.source.sql = None;
             }
             portal.executed.fetch_max(statement, Ordering::Relaxed);
         }
@@ -344,6 +375,10 @@ impl Tracker {
         facts.push(Fact::Started(started));
         let running = Running::new(statement, now);
         self.expect(Expected::Execute(running));
+    }
+
+    fn knows_names(&self) -> bool {
+        self.statements.has_named() || self.portals.has_named()
     }
 
     /// Records what was parsed or bound in this breath, unless it is what is executed now: then
@@ -381,6 +416,7 @@ impl Tracker {
         facts: &mut Vec<Fact>,
     ) {
         self.settle(facts);
+        self.begin(false);
         let mut started = Started::new(statement, Kind::FunctionCall, Source::default());
         started.function = Some(function);
         started.parameters = arguments;
@@ -407,16 +443,9 @@ impl Tracker {
         self.expect(expected);
     }
 
-    fn sync(&mut self, facts: &mut Vec<Fact>) {
-        // While it takes CopyData the upstream ignores Sync.
-        if !self.copying_in {
-            if self.skipping {
-                self.skip(facts);
-            }
-            self.skipping = false;
-            self.queue.push(Expected::Sync);
-            self.group += 1;
-        }
+    fn sync(&mut self) {
+        self.queue.push(Expected::Sync);
+        self.group += 1;
     }
 
     fn begin_copy_data(&mut self, len: u64) {
@@ -437,19 +466,37 @@ impl Tracker {
 
     /// CopyDone or CopyFail.
     fn copy_end(&mut self) {
-        let copied = self.sent_copy.take();
-        if self.stale_copy || self.queue.is_empty() {
-            // Left over from a copy that failed: the upstream ignores it, and so does the record.
-            return;
+        let copied = self.sent_copy.take().unwrap_or_default();
+        if !self.stale_copy {
+            self.queue.push(Expected::CopyEnd(copied.finish(true)));
         }
-        if self.sent_copies.len() < MAX_COPIES {
-            self.sent_copies
-                .push_back(copied.unwrap_or_default().finish(true));
+    }
+
+    /// A statement begins: CopyData before it was nobody's, and its text may change what names
+    /// stand for.
+    fn begin(&mut self, redefines: bool) {
+        self.sent_copy = None;
+        if redefines {
+            self.statements.forget_named();
+            self.portals.forget_named();
         }
-        if self.copying_in {
-            self.copying_in = false;
-        } else {
-            self.queue.push(Expected::CopyEnd);
+    }
+}
+
+impl Fact {
+    /// About how many bytes its record takes.
+    fn weight(&self) -> usize {
+        // A character that JSON escapes takes six.
+        let text = |source: &Source| 6 * source.sql.as_ref().map_or(0, Bytes::len);
+        let values = |all: &[Parameter]| 2 * all.iter().map(Parameter::held).sum::<usize>();
+        256 + match self {
+            Self::Prepared { source, .. } => text(source),
+            Self::Bound {
+                source, parameters, ..
+            } => text(source) + values(parameters),
+            Self::Started(it) => text(&it.source) + values(&it.parameters),
+            Self::Part { data, .. } => 2 * data.len(),
+            Self::Results { .. } | Self::Finished(_) | Self::CommitFailed { .. } => 0,
         }
     }
 }

@@ -61,7 +61,10 @@ async fn a_revoked_session_looks_like_an_unknown_name_and_a_wrong_secret() {
         let denied = |record: &&Record| matches!(&record.event, Event::ConnectionDenied { reason, .. } if reason.contains(why));
         records.iter().filter(denied).count()
     };
-    assert_eq!((told("wrong secret"), told("no live session")), (1, 9));
+    assert_eq!(
+        (told("the secret is wrong"), told("no live session")),
+        (1, 9)
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use hallpass::admission::Admission;
 use hallpass::audit::{self, Record, Recorder};
 use hallpass::clock::Clock;
 use hallpass::proxy::{
-    Cancels, Dial, Endpoint, Proxy, ProxyTarget, Settings, Targets, Unauthenticated, serve,
+    Cancels, Denials, Dial, Endpoint, Proxy, ProxyTarget, Settings, Targets, Unauthenticated, serve,
 };
 use hallpass::secret::{Secret, ServerKey};
 use hallpass::telemetry::Metrics;
@@ -112,6 +112,7 @@ impl Plot {
             metrics,
             tls: self.tls.then(|| Arc::new(certificate(&folder, &clock))),
             clock,
+            denials: Denials::default(),
             cancels: Cancels::default(),
             dialer: Fakes(fakes),
             shutdown: CancellationToken::new(),
