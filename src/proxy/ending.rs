@@ -75,7 +75,7 @@ impl<D: Dial> Ender<'_, D> {
             if running.courtesy {
                 sleep(COURTESY).await;
             }
-            goodbye(upstream).await;
+            goodbye(upstream, tracker).await;
             return true;
         }
         for patience in CANCELS {
@@ -88,7 +88,7 @@ impl<D: Dial> Ender<'_, D> {
             match answers {
                 Answers::Ended => return true,
                 Answers::Idle if running.at_boundary => {
-                    goodbye(upstream).await;
+                    goodbye(upstream, tracker).await;
                     return true;
                 }
                 // It waits for the rest of a message, and runs nothing.
@@ -131,10 +131,13 @@ impl<D: Dial> Ender<'_, D> {
     }
 }
 
-async fn goodbye<U: Io>(mut upstream: U) {
+async fn goodbye<U: Io>(mut upstream: U, tracker: &Tracker) {
     const TERMINATE: &[u8] = b"X\0\0\0\x04";
     let goodbye = async {
-        upstream.write_all(TERMINATE).await?;
+        // A client that said it has had it forwarded.
+        if !tracker.is_terminated() {
+            upstream.write_all(TERMINATE).await?;
+        }
         upstream.shutdown().await
     };
     let _ = timeout(GOODBYE, goodbye).await;

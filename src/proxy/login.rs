@@ -44,7 +44,9 @@ pub(super) async fn login<U: Io>(
             b'v' => {}
             b'E' => return Err(refused(&frame)),
             b'Z' => {
-                let status = frame.body.first().copied().unwrap_or(b'I');
+                let [status @ (b'I' | b'T' | b'E')] = frame.body[..] else {
+                    return Err(malformed());
+                };
                 let (io, unread) = stream.into_parts();
                 return Ok(Upstream {
                     io,
@@ -205,21 +207,25 @@ fn backend_key(body: &Bytes) -> Result<CancelKey, UpstreamError> {
 
 /// Reads an ErrorResponse; fields may be missing, empty or repeated, for a server may be hostile.
 fn refused(frame: &Frame) -> UpstreamError {
-    let mut whole = BytesMut::new();
-    put_frame(&mut whole, frame);
     let field = |tag: u8| {
         let mut fields = frame.body.split(|&byte| byte == 0);
         fields.find_map(|field| field.strip_prefix(&[tag]))
     };
+    let sqlstate = field(b'C').and_then(|code| code.try_into().ok());
+    let well_formed = sqlstate.is_some()
+        && [b'S', b'M'].iter().all(|tag| field(*tag).is_some())
+        && frame.body.ends_with(b"\0\0");
     UpstreamError::Refused {
-        sqlstate: field(b'C')
-            .and_then(|code| code.try_into().ok())
-            .unwrap_or(*b"XX000"),
+        sqlstate: sqlstate.unwrap_or(*b"XX000"),
         message: String::from_utf8_lossy(field(b'M').unwrap_or_default())
             .chars()
             .take(MAX_LOGGED)
             .collect(),
-        frame: whole.freeze(),
+        frame: well_formed.then(|| {
+            let mut whole = BytesMut::new();
+            put_frame(&mut whole, frame);
+            whole.freeze()
+        }),
     }
 }
 

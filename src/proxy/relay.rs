@@ -160,7 +160,7 @@ impl<C: Io, U: Io> Relay<C, U> {
     fn begin(&mut self) -> Step {
         let now = Instant::now();
         if !self.requests.buffer.is_empty() {
-            self.scan_requests(now)?;
+            self.scan_requests(now);
         }
         let early = self.replies.buffer.len();
         if early > 0 {
@@ -214,6 +214,10 @@ impl<C: Io, U: Io> Relay<C, U> {
         if self.requests.cleared > 0 {
             return ControlFlow::Continue(moved);
         }
+        if let Some(violation) = self.tracker.violation() {
+            let what = violation.to_string();
+            return ControlFlow::Break(CloseReason::ProtocolViolation(what));
+        }
         if self.is_done_asking() {
             // As PostgreSQL does, finish what was asked for before the goodbye.
             return match (self.tracker.is_idle(), self.tracker.is_terminated()) {
@@ -239,7 +243,7 @@ impl<C: Io, U: Io> Relay<C, U> {
                 Poll::Ready(Ok(n)) => requests.read_size = next_read(n, wanted),
             }
         }
-        self.scan_requests(now)?;
+        self.scan_requests(now);
         ControlFlow::Continue(true)
     }
 
@@ -278,19 +282,12 @@ impl<C: Io, U: Io> Relay<C, U> {
     }
 
     /// Reads the new bytes of the client as messages, and has them recorded.
-    fn scan_requests(&mut self, now: Instant) -> Step {
+    fn scan_requests(&mut self, now: Instant) {
         let requests = &mut self.requests;
         let new = &requests.buffer[requests.scanned..];
-        match self.tracker.sent(new, now, &mut self.facts) {
-            Ok(taken) => {
-                requests.look_again = 0 < taken && taken < new.len();
-                requests.scanned += taken;
-            }
-            Err(violation) => {
-                let what = violation.to_string();
-                return ControlFlow::Break(CloseReason::ProtocolViolation(what));
-            }
-        }
+        let taken = self.tracker.sent(new, now, &mut self.facts);
+        requests.look_again = 0 < taken && taken < new.len();
+        requests.scanned += taken;
         if self.facts.is_empty() {
             requests.cleared = requests.scanned;
         } else {
@@ -298,7 +295,6 @@ impl<C: Io, U: Io> Relay<C, U> {
             let recorder = self.scribe.recorder.clone();
             requests.commit = Some(Box::pin(async move { recorder.commit(batch).await }));
         }
-        ControlFlow::Continue(true)
     }
 
     /// Upstream to client: write what there is, then read more.
@@ -367,8 +363,13 @@ impl<C: Io, U: Io> Relay<C, U> {
         match self.tracker.received(new, &mut self.facts) {
             Ok(Some(boundary)) => self.replies.after_boundary = new.len() - boundary,
             Ok(None) => self.replies.after_boundary += new.len(),
-            Err(error) => {
-                let what = format!("the upstream: {error}");
+            Err(lost) => {
+                // The client gets the whole messages before it.
+                self.replies.buffer.truncate(from + lost.at);
+                if lost.at > 0 {
+                    self.replies.after_boundary = 0;
+                }
+                let what = format!("the upstream: {lost}");
                 return ControlFlow::Break(CloseReason::ProtocolViolation(what));
             }
         }

@@ -41,15 +41,15 @@ pub(super) enum UpstreamError {
     /// It asks for a way to log in that hallpass does not have, or a secret that is not configured.
     #[error("login: {0}")]
     Login(String),
-    /// It refused. `frame` is its ErrorResponse, whole.
+    /// It refused.
     #[error("refused with {}: {message:?}", String::from_utf8_lossy(sqlstate))]
     Refused {
         /// Its code.
         sqlstate: [u8; 5],
         /// Its message, for the log.
         message: String,
-        /// The ErrorResponse as it came.
-        frame: Bytes,
+        /// The ErrorResponse as it came, if it is one that a client can read.
+        frame: Option<Bytes>,
     },
 }
 
@@ -88,7 +88,7 @@ impl UpstreamError {
         match self {
             Self::Refused {
                 sqlstate, frame, ..
-            } if !sqlstate.starts_with(b"28") => Some(frame),
+            } if !sqlstate.starts_with(b"28") => frame.as_ref(),
             _ => None,
         }
     }
@@ -325,7 +325,7 @@ mod tests {
         let refused = |sqlstate: &[u8; 5]| UpstreamError::Refused {
             sqlstate: *sqlstate,
             message: String::new(),
-            frame: Bytes::from_static(b"E"),
+            frame: Some(Bytes::from_static(b"E")),
         };
         assert!(refused(b"3D000").passed_on().is_some());
         assert!(refused(b"28P01").passed_on().is_none());

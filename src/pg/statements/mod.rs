@@ -34,6 +34,16 @@ pub const WHOLE: usize = 64 * 1024;
 /// at this many never waits for ever.
 pub const MAX_OUTSTANDING: usize = 32 * 1024;
 
+/// The upstream's stream cannot be followed any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Lost {
+    /// How many bytes of those that were read are whole messages, or the rest of one.
+    pub at: usize,
+    /// What is wrong with those that follow.
+    pub error: FrameError,
+}
+
 /// Why a client's stream is not forwarded any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
@@ -354,6 +364,7 @@ pub struct Tracker {
     /// ignored, there and here.
     stale_copy: bool,
     terminated: bool,
+    violation: Option<Violation>,
     outgoing: sent::Outgoing,
     incoming: received::Incoming,
 }
@@ -382,6 +393,7 @@ impl Tracker {
             sent_copy: None,
             stale_copy: false,
             terminated: false,
+            violation: None,
             outgoing: sent::Outgoing::default(),
             incoming: received::Incoming::default(),
         }
@@ -400,6 +412,12 @@ impl Tracker {
     /// Whether the client has said goodbye (`Terminate`).
     pub fn is_terminated(&self) -> bool {
         self.terminated
+    }
+
+    /// What is wrong with the client's stream behind what may be forwarded; nothing after it may
+    /// be.
+    pub fn violation(&self) -> Option<Violation> {
+        self.violation
     }
 
     /// How many numbers were given out.

@@ -16,13 +16,11 @@ const MIN_PART: usize = WHOLE / 2;
 /// A message of which the end has not come yet.
 #[derive(Debug)]
 pub(super) struct Long {
-    tag: u8,
     statement: u64,
     left: u64,
     parts: u64,
     hash: Sha256,
-    /// What its first bytes say; absent before them.
-    head: Option<Head>,
+    head: Head,
 }
 
 /// What a long message is about.
@@ -35,7 +33,7 @@ enum Head {
 }
 
 impl Head {
-    /// Reads the head from a message's first bytes, which must hold its names whole.
+    /// Reads the head from a message's first part, which must hold its names whole.
     fn read(tag: u8, start: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(start);
         Ok(match tag {
@@ -64,21 +62,23 @@ impl Head {
 }
 
 impl Tracker {
-    /// Takes the header of a long message, once the part behind it is there.
-    pub(super) fn begin_long(&mut self, header: Header, rest: &[u8]) -> usize {
-        if rest.len() < HEADER + MIN_PART {
-            return 0;
-        }
+    /// Takes the header of a long message, once the part behind it is there. 0: it is not yet.
+    pub(super) fn begin_long(&mut self, header: Header, rest: &[u8]) -> Result<usize, Violation> {
+        let Some(start) = rest.get(HEADER..HEADER + MIN_PART) else {
+            return Ok(0);
+        };
+        // Before anything of it is forwarded: what is not a message must not reach the upstream.
+        let malformed = |Malformed| Violation::Malformed(header.tag);
+        let head = Head::read(header.tag, start).map_err(malformed)?;
         let statement = self.number();
         self.outgoing = Outgoing::Long(Box::new(Long {
-            tag: header.tag,
             statement,
             left: header.body,
             parts: 0,
             hash: Sha256::new(),
-            head: None,
+            head,
         }));
-        HEADER
+        Ok(HEADER)
     }
 
     /// Takes the next part. 0: it is not there yet.
@@ -88,38 +88,31 @@ impl Tracker {
         rest: &[u8],
         now: Instant,
         facts: &mut Vec<Fact>,
-    ) -> Result<usize, Violation> {
+    ) -> usize {
         let left = usize::try_from(long.left).unwrap_or(usize::MAX);
         let take = left.min(rest.len()).min(WHOLE);
         if take < left.min(MIN_PART) {
             self.outgoing = Outgoing::Long(long);
-            return Ok(0);
+            return 0;
         }
         let data = rest.get(..take).unwrap_or(rest);
-        let head = match long.head.take() {
-            Some(head) => head,
-            None => {
-                Head::read(long.tag, data).map_err(|Malformed| Violation::Malformed(long.tag))?
-            }
-        };
         long.hash.update(data);
         long.left -= data.len() as u64;
         long.parts += 1;
         let last = long.left == 0;
         facts.push(Fact::Part {
             statement: long.statement,
-            message: head.message(),
+            message: long.head.message(),
             part: long.parts,
             data: Bytes::copy_from_slice(data),
             sha256: last.then(|| long.hash.clone().finalize().into()),
         });
         if last {
-            self.end_long(head, long.statement, long.parts, now, facts);
+            self.end_long(long.head, long.statement, long.parts, now, facts);
         } else {
-            long.head = Some(head);
             self.outgoing = Outgoing::Long(long);
         }
-        Ok(data.len())
+        data.len()
     }
 
     fn end_long(

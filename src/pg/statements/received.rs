@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::queue::{Expected, Running};
-use super::{CopyHash, Fact, Finished, Outcome, Tally, Tracker, set};
+use super::{CopyHash, Fact, Finished, Lost, Outcome, Tally, Tracker, set};
 use crate::pg::frame::{self, FrameError, HEADER};
 use crate::pg::reader::Reader;
 
@@ -47,17 +47,14 @@ impl Tracker {
     /// one ends there: where something of ours may be put in.
     ///
     /// # Errors
-    /// [`FrameError`]: the stream cannot be followed any further.
-    pub fn received(
-        &mut self,
-        bytes: &[u8],
-        facts: &mut Vec<Fact>,
-    ) -> Result<Option<usize>, FrameError> {
+    /// [`Lost`]: the stream cannot be followed any further.
+    pub fn received(&mut self, bytes: &[u8], facts: &mut Vec<Fact>) -> Result<Option<usize>, Lost> {
         let mut boundary = None;
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             at += if self.incoming.left == 0 {
-                self.reply_header(rest)?
+                self.reply_header(rest)
+                    .map_err(|error| Lost { at, error })?
             } else {
                 self.reply_body(rest)
             };

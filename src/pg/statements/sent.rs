@@ -47,32 +47,21 @@ pub(super) fn name(name: &[u8]) -> Bytes {
 impl Tracker {
     /// Reads what the client sent, from where the last call stopped. Returns how many bytes may be
     /// forwarded once `facts` are recorded. Of the rest nothing may: it is not there whole yet, it
-    /// comes behind a goodbye, or `facts` weigh enough already and it is to be read in another call.
-    ///
-    /// # Errors
-    /// [`Violation`]: nothing of these bytes may be forwarded, nor anything after them.
-    pub fn sent(
-        &mut self,
-        bytes: &[u8],
-        now: Instant,
-        facts: &mut Vec<Fact>,
-    ) -> Result<usize, Violation> {
+    /// comes behind a goodbye, it is a [`Tracker::violation`], or `facts` weigh enough already and
+    /// it is to be read in another call.
+    pub fn sent(&mut self, bytes: &[u8], now: Instant, facts: &mut Vec<Fact>) -> usize {
         let (mut taken, mut weighed, mut weight) = (0, facts.len(), 0);
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty())
             && !self.terminated
             && weight < MAX_WEIGHT
         {
-            let step = match std::mem::take(&mut self.outgoing) {
-                Outgoing::Boundary => self.message(rest, now, facts),
-                Outgoing::Copy { left } => Ok(self.copy_data(rest, left)),
-                Outgoing::Long(long) => self.long(long, rest, now, facts),
-            };
-            match step {
+            match self.step(rest, now, facts) {
                 Ok(0) => break,
                 Ok(step) => taken += step,
-                // What came before it stands; the next call comes upon it again.
-                Err(_) if taken > 0 => break,
-                Err(violation) => return Err(violation),
+                Err(violation) => {
+                    self.violation = Some(violation);
+                    break;
+                }
             }
             weight += facts.iter().skip(weighed).map(Fact::weight).sum::<usize>();
             weighed = facts.len();
@@ -81,7 +70,24 @@ impl Tracker {
         if self.skipping && self.queue.replies() > MAX_SKIPPED {
             self.skip(facts);
         }
-        Ok(taken)
+        taken
+    }
+
+    /// Takes the next message, or a piece of one. 0: it is not there yet.
+    fn step(
+        &mut self,
+        rest: &[u8],
+        now: Instant,
+        facts: &mut Vec<Fact>,
+    ) -> Result<usize, Violation> {
+        if let Some(violation) = self.violation {
+            return Err(violation);
+        }
+        match std::mem::take(&mut self.outgoing) {
+            Outgoing::Boundary => self.message(rest, now, facts),
+            Outgoing::Copy { left } => Ok(self.copy_data(rest, left)),
+            Outgoing::Long(long) => Ok(self.long(long, rest, now, facts)),
+        }
     }
 
     /// Records what was parsed or bound in this breath and not executed.
@@ -141,7 +147,7 @@ impl Tracker {
         }
         let len = usize::try_from(header.body).unwrap_or(usize::MAX);
         if len > WHOLE {
-            return Ok(self.begin_long(header, rest));
+            return self.begin_long(header, rest);
         }
         let Some(body) = rest.get(HEADER..HEADER + len) else {
             return Ok(0);

@@ -67,7 +67,7 @@ impl Drive {
     fn sent(&mut self, messages: &[Vec<u8>]) -> Vec<Fact> {
         let mut facts = Vec::new();
         let bytes = messages.concat();
-        let taken = self.tracker.sent(&bytes, self.now, &mut facts).unwrap();
+        let taken = self.tracker.sent(&bytes, self.now, &mut facts);
         assert_eq!(taken, bytes.len(), "everything is there whole");
         facts
     }
@@ -551,16 +551,13 @@ fn facts_of_one_breath_are_bounded() {
     drive.received(&[reply(b'1'), ready()]);
     let bytes = [b("", "a", "x"), e("")].concat().repeat(1_000);
     let mut facts = Vec::new();
-    let taken = drive.tracker.sent(&bytes, drive.now, &mut facts).unwrap();
+    let taken = drive.tracker.sent(&bytes, drive.now, &mut facts);
     assert!(
         taken < bytes.len() && facts.len() < 20,
         "{} facts",
         facts.len()
     );
-    let more = drive
-        .tracker
-        .sent(&bytes[taken..], drive.now, &mut facts)
-        .unwrap();
+    let more = drive.tracker.sent(&bytes[taken..], drive.now, &mut facts);
     assert!(more > 0, "the rest is read in further calls");
 }
 
@@ -570,7 +567,7 @@ fn nothing_behind_a_goodbye_is_forwarded() {
     let goodbye = message(b'X', b"");
     let bytes = [goodbye.clone(), q("delete from t")].concat();
     let mut facts = Vec::new();
-    let taken = drive.tracker.sent(&bytes, drive.now, &mut facts).unwrap();
+    let taken = drive.tracker.sent(&bytes, drive.now, &mut facts);
     assert_eq!((taken, facts.len()), (goodbye.len(), 0));
 }
 
@@ -580,10 +577,9 @@ fn what_came_before_a_violation_stands() {
     let good = q("select 1");
     let bytes = [good.clone(), message(b'z', b"")].concat();
     let mut facts = Vec::new();
-    let taken = drive.tracker.sent(&bytes, drive.now, &mut facts).unwrap();
+    let taken = drive.tracker.sent(&bytes, drive.now, &mut facts);
     assert_eq!((taken, facts.len()), (good.len(), 1));
-    let rest = drive.tracker.sent(&bytes[taken..], drive.now, &mut facts);
-    assert!(rest.is_err());
+    assert!(drive.tracker.violation().is_some());
 }
 
 #[test]
@@ -640,10 +636,7 @@ fn a_statement_longer_than_a_record_goes_into_parts_whole() {
     let bytes = q(&sql);
     let (mut facts, mut at) = (Vec::new(), 0);
     for end in (0..bytes.len()).step_by(10_000).chain([bytes.len()]) {
-        at += drive
-            .tracker
-            .sent(&bytes[at..end], drive.now, &mut facts)
-            .unwrap();
+        at += drive.tracker.sent(&bytes[at..end], drive.now, &mut facts);
     }
     assert_eq!(at, bytes.len());
     let parts: Vec<u8> = facts
@@ -711,9 +704,41 @@ fn malformed_and_unknown_messages_are_refused() {
         message(b'p', b"secret\0"),
         message(b'z', b""),
     ] {
-        let refused = Tracker::new().sent(&bytes, Instant::now(), &mut Vec::new());
-        assert!(refused.is_err(), "{bytes:?}");
+        let mut drive = Drive::new();
+        let good = q("select 1");
+        let stream = [&good[..], &bytes, &good].concat();
+        let mut facts = Vec::new();
+        let taken = drive.tracker.sent(&stream, drive.now, &mut facts);
+        assert_eq!(taken, good.len(), "what came before it stands: {bytes:?}");
+        assert_eq!(started(&facts).len(), 1);
+        assert!(drive.tracker.violation().is_some(), "{bytes:?}");
+        let nothing = drive.tracker.sent(&good, drive.now, &mut facts);
+        assert_eq!((nothing, facts.len()), (0, 1), "nothing after it is taken");
     }
+}
+
+#[test]
+fn a_long_message_without_a_head_is_refused_before_its_first_byte() {
+    for tag in [b'P', b'B'] {
+        let long = message(tag, &vec![b'x'; WHOLE + 1]);
+        let mut tracker = Tracker::new();
+        let mut facts = Vec::new();
+        assert_eq!(tracker.sent(&long, Instant::now(), &mut facts), 0);
+        assert_eq!(tracker.violation(), Some(Violation::Malformed(tag)));
+        assert!(facts.is_empty());
+    }
+}
+
+#[test]
+fn a_stream_that_is_lost_says_up_to_where_it_was_not() {
+    let mut tracker = Tracker::new();
+    let stream = [ready(), vec![b'D', 0, 0, 0, 3]].concat();
+    let lost = tracker.received(&stream, &mut Vec::new()).unwrap_err();
+    assert_eq!(lost.at, ready().len());
+    let mut tracker = Tracker::new();
+    tracker.received(b"D\xff", &mut Vec::new()).unwrap();
+    let lost = tracker.received(b"\xff\xff\xff", &mut Vec::new());
+    assert_eq!(lost.unwrap_err().at, 0);
 }
 
 fn client_messages() -> impl Strategy<Value = Vec<u8>> {
@@ -760,7 +785,7 @@ proptest! {
         let (mut tracker, now) = (Tracker::new(), Instant::now());
         let mut facts = Vec::new();
         for (client, server) in turns {
-            tracker.sent(&client.concat(), now, &mut facts).unwrap();
+            tracker.sent(&client.concat(), now, &mut facts);
             tracker.received(&server.concat(), &mut facts).unwrap();
         }
         tracker.abandon(&mut facts);
@@ -785,7 +810,7 @@ proptest! {
         let answers = |chop: usize| {
             let mut tracker = Tracker::new();
             let mut facts = Vec::new();
-            tracker.sent(&client, now, &mut facts).unwrap();
+            tracker.sent(&client, now, &mut facts);
             for chunk in server.chunks(chop) {
                 tracker.received(chunk, &mut facts).unwrap();
             }
@@ -804,7 +829,7 @@ proptest! {
             let (mut tracker, mut facts, mut at) = (Tracker::new(), Vec::new(), 0);
             for end in (0..client.len()).step_by(chop).chain([client.len()]) {
                 let chunk = &client[at..end.max(at)];
-                at += tracker.sent(chunk, Instant::now(), &mut facts).unwrap();
+                at += tracker.sent(chunk, Instant::now(), &mut facts);
             }
             let started = |fact: &Fact| match fact {
                 Fact::Started(it) => Some((it.kind, it.portal.clone())),
@@ -822,7 +847,7 @@ proptest! {
     ) {
         let mut tracker = Tracker::new();
         let mut facts = Vec::new();
-        let _ = tracker.sent(&client, Instant::now(), &mut facts);
+        tracker.sent(&client, Instant::now(), &mut facts);
         let _ = tracker.received(&server, &mut facts);
     }
 }

@@ -76,13 +76,16 @@ async fn a_startup_that_never_ends_is_closed_at_the_timeout() {
 async fn there_is_one_deadline_over_handshake_and_authentication() {
     let _still = Still::hold();
     let stage = stage(false);
+    let started = Instant::now();
     let mut client = stage.client();
+    settle().await;
     advance(TIMEOUT * 6 / 10).await;
     client.send(&wire::startup(3, 0, &[("user", USER)])).await;
     assert_eq!(client.frame().await.tag, b'R');
     advance(TIMEOUT * 5 / 10).await;
     let error = client.refused().await;
     assert_eq!(error[&'C'], "08P01");
+    assert_eq!(started.elapsed(), TIMEOUT * 11 / 10);
 }
 
 #[tokio::test(start_paused = true)]

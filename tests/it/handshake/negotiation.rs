@@ -108,18 +108,13 @@ async fn each_version_gets_the_cancel_key_that_it_can_take() {
 async fn a_newer_version_and_unknown_options_are_negotiated() {
     let stage = Stage::new();
     let options = [("_pq_.one", "1"), ("_pq_.two", ""), ("_pq_.one", "2")];
-    let names = || options.map(|(name, _)| name.to_owned()).to_vec();
-    for (minor, newest, options) in [
-        (9999, 2, vec![]),
-        (9999, 2, names()),
-        (2, 2, names()),
-        (0, 0, names()),
+    for (minor, newest, more) in [
+        (9999, 2, &[][..]),
+        (9999, 2, &options),
+        (2, 2, &options),
+        (0, 0, &options),
     ] {
-        let more = if options.is_empty() {
-            &[][..]
-        } else {
-            &[("_pq_.one", "1"), ("_pq_.two", ""), ("_pq_.one", "2")]
-        };
+        let options = more.iter().map(|(name, _)| (*name).to_owned()).collect();
         let greeting = enter(&stage, 3, minor, more).await;
         let expected = Some((3 << 16 | newest, options));
         assert_eq!(greeting.negotiated, expected, "3.{minor}");

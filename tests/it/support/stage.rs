@@ -210,6 +210,13 @@ impl Stage {
         Wire::new(next.expect("the proxy is there"))
     }
 
+    /// Takes cancels as a server does, until it is dropped.
+    pub async fn ignore_cancels(&self) {
+        loop {
+            self.upstream().await.packet().await;
+        }
+    }
+
     /// Whether an upstream was dialled that no test has taken.
     pub async fn has_dialled(&self) -> bool {
         !self.dialled.lock().await.is_empty()
@@ -230,18 +237,6 @@ impl Stage {
             upstream
         });
         (client, upstream, greeting.unwrap())
-    }
-
-    /// What a client that logs in is refused with while `upstream` plays its part.
-    pub async fn refused<F: Future<Output = ()>>(
-        &self,
-        upstream: impl FnOnce(Wire<DuplexStream>) -> F,
-    ) -> super::wire::Fields {
-        let mut client = self.client();
-        let secret = self.secret();
-        let play = async { upstream(self.upstream().await).await };
-        let (refused, ()) = tokio::join!(client.login(USER, "orders", &secret), play);
-        refused.expect_err("a refusal")
     }
 
     /// Every audit record so far.

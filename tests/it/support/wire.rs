@@ -1,12 +1,14 @@
 //! PostgreSQL's protocol by hand, over anything: a client, or a server, that says what no library
 //! would. Its framing is its own, so that hallpass' is not checked against itself.
 
+mod messages;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use hallpass::tls::{UpstreamTls, Verification, certificate_hash};
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use rustls::pki_types::ServerName;
@@ -15,13 +17,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub use self::messages::*;
+
 /// How long one answer may take before the test fails.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// `SSLRequest`
-pub const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
-/// `GSSENCRequest`
-pub const GSS_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x30];
 
 /// A tagged message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,51 +45,6 @@ pub struct Greeting {
     pub key: Bytes,
     /// ReadyForQuery's transaction status.
     pub status: u8,
-}
-
-/// A message with that tag.
-pub fn message(tag: u8, body: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(body.len() + 4).expect("a test's message is small");
-    [&[tag][..], &len.to_be_bytes(), body].concat()
-}
-
-/// A header that promises `len`, whatever follows.
-pub fn header(tag: u8, len: i32) -> Vec<u8> {
-    [&[tag][..], &len.to_be_bytes()].concat()
-}
-
-/// `Query`
-pub fn query(sql: &str) -> Vec<u8> {
-    message(b'Q', &text(&[sql]))
-}
-
-/// Strings, each behind with a NUL.
-pub fn text(strings: &[&str]) -> Vec<u8> {
-    strings
-        .iter()
-        .flat_map(|s| [s.as_bytes(), b"\0"].concat())
-        .collect()
-}
-
-/// A startup packet with that code.
-pub fn packet(code: u32, rest: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(rest.len() + 8).expect("a test's packet is small");
-    [&len.to_be_bytes(), &code.to_be_bytes(), rest].concat()
-}
-
-/// A StartupMessage of protocol `major.minor`.
-pub fn startup(major: u16, minor: u16, parameters: &[(&str, &str)]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (name, value) in parameters {
-        body.extend(text(&[name, value]));
-    }
-    body.push(0);
-    packet(u32::from(major) << 16 | u32::from(minor), &body)
-}
-
-/// A CancelRequest with what BackendKeyData said.
-pub fn cancel_request(key: &[u8]) -> Vec<u8> {
-    packet(0x04d2_162e, key)
 }
 
 impl Frame {
@@ -233,6 +187,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// The next bytes, whatever they are.
+    pub async fn exactly(&mut self, len: usize) -> Bytes {
+        assert!(self.fill_to(len).await, "the end, and {len} bytes were due");
+        self.read.split_to(len).freeze()
+    }
+
     /// The next startup packet without its length.
     pub async fn packet(&mut self) -> Bytes {
         assert!(self.fill_to(4).await, "the end, and a packet was due");
@@ -362,52 +322,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<TlsStream<S>> {
+    /// The certificate that the server has shown.
+    pub fn certificate(&self) -> Vec<u8> {
+        let (_, session) = self.io.get_ref();
+        session.peer_certificates().expect("a certificate")[0].to_vec()
+    }
+
     /// What SCRAM is bound to here.
     pub fn binding(&self) -> ChannelBinding {
-        let (_, session) = self.io.get_ref();
-        let certificate = &session.peer_certificates().expect("a certificate")[0];
-        let hash = certificate_hash(certificate).expect("a signature that names its hash");
+        let hash = certificate_hash(&self.certificate()).expect("a signature that names its hash");
         ChannelBinding::tls_server_end_point(hash)
     }
-}
-
-/// `SASLInitialResponse`, without its header.
-pub fn initial_response(mechanism: &str, data: &[u8]) -> Vec<u8> {
-    let mut body = BytesMut::from(&text(&[mechanism])[..]);
-    body.put_u32(u32::try_from(data.len()).expect("a test's message is small"));
-    body.put_slice(data);
-    body.to_vec()
-}
-
-/// What a server says to a client that it does not challenge.
-pub fn welcome(process_id: i32, secret: &[u8]) -> Vec<u8> {
-    [
-        message(b'R', &0_u32.to_be_bytes()),
-        message(b'S', &text(&["server_version", "15.0 (scripted)"])),
-        message(b'K', &[&process_id.to_be_bytes(), secret].concat()),
-        ready(),
-    ]
-    .concat()
-}
-
-/// `ReadyForQuery`, outside a transaction.
-pub fn ready() -> Vec<u8> {
-    message(b'Z', b"I")
-}
-
-/// `CommandComplete` and `ReadyForQuery`
-pub fn done(tag: &str) -> Vec<u8> {
-    [message(b'C', &text(&[tag])), ready()].concat()
-}
-
-/// `ErrorResponse` with these fields.
-pub fn error(fields: &[(char, &str)]) -> Vec<u8> {
-    let mut body: Vec<u8> = fields
-        .iter()
-        .flat_map(|(tag, value)| text(&[&format!("{tag}{value}")]))
-        .collect();
-    body.push(0);
-    message(b'E', &body)
 }
 
 fn negotiated(frame: &Frame) -> (u32, Vec<String>) {
