@@ -20,6 +20,8 @@ use crate::pg::frontend;
 
 const SCRAM: &str = "SCRAM-SHA-256";
 const SCRAM_PLUS: &str = "SCRAM-SHA-256-PLUS";
+/// In words of ours: pgwire's quote the client's message, proof and all.
+const MALFORMED: &str = "the SCRAM exchange is malformed or badly bound";
 /// Bytes that a message of the exchange may have.
 const MAX_SASL: usize = 4096;
 /// The newest minor version of protocol 3 that hallpass speaks with clients.
@@ -50,7 +52,10 @@ pub(super) async fn authenticate<S: Io>(
         None => ScramServerAuth::new(),
     };
     let (verifier, session) = admission.challenge(&claim.principal, &claim.target);
-    exchange(client, claim, &scram, verifier.to_scram()).await?;
+    let proven = exchange(client, claim, &scram, verifier.to_scram()).await?;
+    if !proven {
+        return Err(failed(claim, unproven(session)));
+    }
 
     let unknown = |reason: &str| failed(claim, reason);
     Ok(Identity {
@@ -94,12 +99,21 @@ fn negotiate_version<S: Io>(client: &mut Client<S>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Why the proof was wrong, for the reader of the audit.
+fn unproven(session: Option<SessionId>) -> &'static str {
+    match session {
+        Some(_) => "the secret is wrong",
+        None => "no live session of that principal for that target",
+    }
+}
+
+/// Whether the client has proven to know the secret.
 async fn exchange<S: Io>(
     client: &mut Client<S>,
     claim: &Claim,
     scram: &ScramServerAuth,
     secret: pgwire::api::auth::sasl::scram::ScramSecret,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let mut mechanisms = vec![SCRAM.to_owned()];
     if scram.supports_channel_binding() {
         mechanisms.insert(0, SCRAM_PLUS.to_owned());
@@ -112,17 +126,18 @@ async fn exchange<S: Io>(
     check_mechanism(mechanism, message, scram)?;
     let (challenge, waiting) = scram
         .on_client_first_message_with_secret(message, secret)
-        .map_err(|error| failed(claim, words(&error)))?;
+        .map_err(|_| failed(claim, MALFORMED))?;
     send(client, Authentication::SASLContinue(challenge.into())).await?;
 
     let last = password_message(client).await?;
-    let proof = waiting
-        .on_client_final_message(&last)
-        .map_err(|error| failed(claim, words(&error)))?;
-    client
-        .stream
-        .queue(&Authentication::SASLFinal(proof.into()))
-        .map_err(stream)
+    let proof = match waiting.on_client_final_message(&last) {
+        Ok(proof) => proof,
+        Err(PgWireError::InvalidPassword(_)) => return Ok(false),
+        Err(_) => return Err(failed(claim, MALFORMED)),
+    };
+    let proof = Authentication::SASLFinal(proof.into());
+    client.stream.queue(&proof).map_err(stream)?;
+    Ok(true)
 }
 
 /// The mechanism must be one that was offered, and agree with the message's own flag: binding
@@ -158,14 +173,6 @@ async fn password_message<S: Io>(client: &mut Client<S>) -> Result<bytes::Bytes,
 
 fn stream(malformed: crate::pg::Malformed) -> Refusal {
     Refusal::Stream(malformed.into())
-}
-
-/// What failed, in words of ours: pgwire's quote the client's message, proof and all.
-fn words(error: &PgWireError) -> &'static str {
-    match error {
-        PgWireError::InvalidPassword(_) => "the secret is wrong, or there is no such session",
-        _ => "the SCRAM exchange is malformed or badly bound",
-    }
 }
 
 fn failed(claim: &Claim, reason: &str) -> Refusal {

@@ -1,6 +1,6 @@
 //! People's clients, unchanged, through hallpass: each must see what it sees directly.
 
-mod drivers;
+pub mod drivers;
 mod dump;
 mod pgbench;
 mod psql;

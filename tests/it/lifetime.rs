@@ -10,6 +10,7 @@ mod restart;
 use std::time::{Duration, Instant};
 
 use hallpass::access::SessionId;
+use hallpass::clock::Clock;
 use jiff::Timestamp;
 
 use crate::support::hallpass::{Grant, Setup};
@@ -81,7 +82,9 @@ impl World {
     async fn expired_and_gone(&self, grant: &Grant) -> Duration {
         let left = until(grant.secret.expires_at);
         tokio::time::sleep(left.saturating_sub(Duration::from_millis(50))).await;
-        assert_ne!(self.backends_of(grant.session).await, 0, "it ended early");
+        let left = self.backends_of(grant.session).await;
+        let is_over = since(grant.secret.expires_at) > Duration::ZERO;
+        assert!(left > 0 || is_over, "it ended early");
         self.gone(grant.session).await;
         let late = since(grant.secret.expires_at);
         eprintln!("expired and gone after {late:?}");
@@ -111,12 +114,12 @@ impl World {
 
 /// How long until `at`; nothing if that has passed.
 fn until(at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
+    Duration::try_from(at.duration_since(Clock::system().now())).unwrap_or_default()
 }
 
 /// How long since `at`.
 fn since(at: Timestamp) -> Duration {
-    Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default()
+    Duration::try_from(Clock::system().now().duration_since(at)).unwrap_or_default()
 }
 
 /// The FATAL that a connection ends with.

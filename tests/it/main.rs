@@ -22,6 +22,7 @@ mod endings;
 mod handshake;
 mod hostile;
 mod lifetime;
+mod recorded;
 mod support;
 mod tap;
 mod upstreams;

@@ -29,7 +29,7 @@ fn installed() -> PathBuf {
     target.join("clients")
 }
 
-fn python(login: &Login, script: &str) -> Command {
+pub fn python(login: &Login, script: &str) -> Command {
     let mut command = login.command(installed().join("python/bin/python").to_str().unwrap());
     command.arg(script_path(script));
     command

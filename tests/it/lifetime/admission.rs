@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use hallpass::audit::{Event, Record};
+
 use super::{GENEROUS, World};
 use crate::support::login::{Login, said};
 use crate::support::postgres::Cluster;
@@ -53,6 +55,16 @@ async fn a_revoked_session_looks_like_an_unknown_name_and_a_wrong_secret() {
     world.gone(grant.session).await;
     let denied = "hallpass_denials_total{reason=\"authentication\"}";
     assert_eq!(world.hallpass.metric(denied).await, 10.0);
+    // Whoever reads the audit is told more than the client.
+    let records = world.hallpass.records();
+    let told = |why: &str| {
+        let denied = |record: &&Record| matches!(&record.event, Event::ConnectionDenied { reason, .. } if reason.contains(why));
+        records.iter().filter(denied).count()
+    };
+    assert_eq!(
+        (told("the secret is wrong"), told("no live session")),
+        (1, 9)
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Stopping: what is open gets its grace, then the reason.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use hallpass::audit::Event;
@@ -7,6 +8,7 @@ use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 
 use super::{World, farewell};
+use crate::support::ledger::Ledger;
 use crate::support::postgres::Cluster;
 use crate::support::raw_client::{RawClient, query};
 use crate::support::wait;
@@ -96,4 +98,36 @@ async fn a_second_signal_ends_the_drain_at_once() {
     world.gone(grant.session).await;
     assert_eq!(world.closed(&grant, 1).await, ["shutting_down"]);
     assert_eq!(stopped(&world), 1);
+}
+
+#[tokio::test]
+async fn a_drain_under_load_leaves_nothing_open() {
+    let mut world = world_with_grace("1s").await;
+    let grant = world.grant("10m").await;
+    let mut load = grant.login.command("pgbench");
+    load.args(["-n", "-c8", "-j2", "-T60", "-M", "prepared", "-f"]);
+    let script = world.hallpass.folder().join("load.sql");
+    std::fs::write(&script, "select count(*) from orders;\n").unwrap();
+    load.arg(script).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut load = load.spawn().unwrap();
+    let records = "hallpass_audit_records_total";
+    let busy = || async { world.hallpass.metric(records).await > 500.0 };
+    wait::until("a load is on", Duration::from_secs(30), busy).await;
+    for _ in 0..100 {
+        world.hallpass.signal(Signal::SIGHUP);
+    }
+    world.hallpass.signal(Signal::SIGTERM);
+    let status = world.hallpass.exit(Duration::from_secs(10)).await;
+    assert!(status.success(), "{status}");
+    load.wait().unwrap();
+    world.gone(grant.session).await;
+    let records = world.hallpass.records();
+    let ledger = Ledger::read(&records);
+    ledger.check_outcomes();
+    // pgbench looks at the server first, by a connection of its own.
+    let mut closed = world.closed(&grant, 9).await;
+    closed.sort();
+    assert_eq!((&*closed[0], closed.len()), ("client_terminated", 9));
+    assert!(closed[1..].iter().all(|reason| reason == "shutting_down"));
+    assert_eq!(records.last().unwrap().event, Event::Stopped);
 }

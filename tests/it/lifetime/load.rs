@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tokio::task::JoinSet;
 
 use super::{World, since, until};
+use crate::support::hallpass::Grant;
 use crate::support::postgres::Cluster;
 use crate::support::raw_client::{RawClient, Said, query};
 
@@ -12,36 +14,34 @@ const CONNECTIONS: usize = 500;
 /// Logins at a time: hallpass counts those of one address that have not authenticated.
 const AT_A_TIME: usize = 32;
 
-/// Logs in many times; every other connection runs a query, and each waits for its end: the reason,
-/// and how long after the session's end it came.
-async fn crowd(
-    world: &World,
-    grant: &crate::support::hallpass::Grant,
-) -> JoinSet<(Said, Duration)> {
-    let mut crowd = JoinSet::new();
-    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(AT_A_TIME));
-    let (ready, mut all_ready) = tokio::sync::mpsc::channel(CONNECTIONS);
-    for i in 0..CONNECTIONS {
-        let (places, ready) = (places.clone(), ready.clone());
-        let grant = grant.clone();
-        crowd.spawn(async move {
-            let place = places.acquire().await.unwrap();
-            let mut wire = RawClient::login(&grant.login).await;
-            drop(place);
-            if i % 2 == 0 {
-                wire.send(&query("select pg_sleep(600)")).await;
-            }
-            ready.send(()).await.unwrap();
-            let (said, _) = wire.end().await;
-            (said.expect("a reason"), since(grant.secret.expires_at))
-        });
+/// A connection of the crowd: every other one runs a query, and each waits for its end. The reason
+/// it was given, and how long after the session's end.
+async fn member(mut client: RawClient, is_busy: bool, grant: Grant) -> (Said, Duration) {
+    if is_busy {
+        client.send(&query("select pg_sleep(600)")).await;
     }
-    drop(ready);
-    for _ in 0..CONNECTIONS {
-        all_ready.recv().await.expect("every login works");
+    let (said, _) = client.end().await;
+    (said.expect("a reason"), since(grant.secret.expires_at))
+}
+
+/// A session with all its connections, which wait for its end.
+async fn crowd(world: &World) -> (Grant, JoinSet<(Said, Duration)>) {
+    // As many logins take a while, and how long is not what is measured.
+    for duration in ["8s", "16s", "60s"] {
+        let grant = world.hallpass.grant("maya", "crowded", duration).await;
+        let login = &grant.login;
+        let logins = stream::iter(0..CONNECTIONS).map(|_| RawClient::try_login(login, &[]));
+        let clients: Vec<_> = logins.buffered(AT_A_TIME).collect().await;
+        let mut crowd = JoinSet::new();
+        for (client, i) in clients.into_iter().flatten().zip(0..) {
+            crowd.spawn(member(client, i % 2 == 0, grant.clone()));
+        }
+        if crowd.len() == CONNECTIONS && until(grant.secret.expires_at) > Duration::from_secs(1) {
+            return (grant, crowd);
+        }
+        crowd.join_all().await;
     }
-    assert_eq!(world.backends_of(grant.session).await, CONNECTIONS as i64);
-    crowd
+    panic!("{CONNECTIONS} logins take more than a minute");
 }
 
 #[tokio::test]
@@ -53,10 +53,8 @@ async fn five_hundred_connections_end_with_their_session_and_all_are_told() {
         setup.target("crowded", "orders_trust", crowded)
     })
     .await;
-    let grant = world.hallpass.grant("maya", "crowded", "12s").await;
-    let mut crowd = crowd(&world, &grant).await;
+    let (grant, mut crowd) = crowd(&world).await;
     let left = until(grant.secret.expires_at);
-    assert!(left > Duration::ZERO, "the logins took too long");
     let mut lags = Vec::new();
     while let Some(ended) = crowd.join_next().await {
         let (said, lag) = ended.unwrap();
@@ -79,16 +77,14 @@ async fn five_hundred_connections_end_with_their_session_and_all_are_told() {
     assert!(lags[CONNECTIONS - 1] < Duration::from_secs(10), "{lags:?}");
     let reasons = world.closed(&grant, CONNECTIONS).await;
     assert!(reasons.iter().all(|reason| reason == "session_expired"));
-    let count = "hallpass_expiry_lag_seconds_count";
-    assert_eq!(world.hallpass.metric(count).await, CONNECTIONS as f64);
+    let count = world.hallpass.metric("hallpass_expiry_lag_seconds_count");
+    let count = count.await;
+    assert!(count >= CONNECTIONS as f64, "{count}");
     let sum = world
         .hallpass
         .metric("hallpass_expiry_lag_seconds_sum")
         .await;
-    eprintln!(
-        "by its own measure {:?} on average",
-        sum / CONNECTIONS as f64
-    );
+    eprintln!("by its own measure {:?} on average", sum / count);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 pub mod certificates;
 pub mod hallpass;
 pub mod in_process;
+pub mod ledger;
 pub mod login;
 pub mod postgres;
 pub mod process;

@@ -1,17 +1,22 @@
 //! A client that speaks the protocol itself, without TLS: it sends what it likes, reads only when
 //! it is told to, and sees every message as it comes.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
 use hallpass::pg::{Frame, Stream};
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::login::Login;
 
 /// The longest message that a test reads.
 const LONGEST: usize = 64 << 20;
+/// The longest that a message may be waited for.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// A logged-in connection.
 pub struct RawClient {
@@ -138,8 +143,12 @@ impl RawClient {
     }
 
     /// The next message; `None` at the end of the stream, also in the middle of a message.
+    ///
+    /// # Panics
+    /// If nothing comes for longer than any test waits on purpose.
     pub async fn frame(&mut self) -> Option<Frame> {
-        self.stream.frame(LONGEST).await.ok()
+        let frame = timeout(SILENCE, self.stream.frame(LONGEST)).await;
+        frame.expect("something comes").ok()
     }
 
     /// Reads up to a message of this kind.
