@@ -6,6 +6,7 @@ mod expiry;
 mod load;
 mod notices;
 mod restart;
+mod rollback;
 
 use std::time::{Duration, Instant};
 

@@ -16,9 +16,7 @@
 mod architecture;
 mod cli;
 mod clients;
-mod completeness;
 mod demo;
-mod endings;
 mod handshake;
 mod hostile;
 mod lifetime;
