@@ -283,14 +283,14 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         portal: Option<Text>,
         /// The text; of an `Execute`, as it was last prepared under that name. Absent where it is
-        /// in `prepared` or in parts, or where the name was defined in SQL.
+        /// in `prepared`, in `bound` or in parts, or where the name was defined in SQL.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sql: Option<Text>,
         /// The number of the record ([`Event::StatementPrepared`]) that holds the text.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         prepared: Option<u64>,
         /// The number of the record ([`Event::PortalBound`], or the [`Event::StatementStarted`]
-        /// of an earlier slice of the same portal) that holds the parameters.
+        /// of an earlier slice of the same portal) that holds the parameters, and the text.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         bound: Option<u64>,
         /// The parameters, unless `bound` has them.
