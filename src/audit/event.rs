@@ -193,6 +193,15 @@ pub enum Event {
         /// The role at the upstream.
         role: String,
     },
+    /// Cancels were not enough: hallpass had the server end the backend, by
+    /// `pg_terminate_backend`.
+    BackendTerminated {
+        /// Whose.
+        #[serde(flatten)]
+        origin: Arc<Origin>,
+        /// Its process id.
+        upstream_pid: i32,
+    },
     /// The upstream's backend was told to end, by every means there is, and did not in time.
     BackendLeft {
         /// Whose.

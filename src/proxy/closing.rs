@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use super::dial::{Dial, Io};
-use super::ending::{Ender, Running};
+use super::ending::{Backend, Ender, Running};
 use super::refusal::audit_unavailable;
 use super::relay::{Relay, Replies};
 use crate::access::Ending;
@@ -140,8 +140,8 @@ fn again(reply: ErrorReply, permit: Option<&Permit>) -> ErrorReply {
 pub(super) struct Closed {
     pub(super) facts: Vec<Fact>,
     pub(super) closed_at: Instant,
-    /// Whether the upstream's backend is gone, as far as one can see.
-    pub(super) backend_gone: bool,
+    /// What became of the upstream's backend.
+    pub(super) backend: Backend,
 }
 
 /// Closes both sides.
@@ -158,6 +158,7 @@ pub(super) async fn close<S: Io, D: Dial>(
     }
     let notes = relay.replies.notes.take();
     let running = Running {
+        idle: relay.is_upstream_idle(),
         at_boundary: relay.at_request_boundary(),
         gone: *reason == CloseReason::UpstreamClosed,
         courtesy: reply.is_some(),
@@ -169,7 +170,7 @@ pub(super) async fn close<S: Io, D: Dial>(
         replies,
         ..
     } = relay;
-    let (closed_at, backend_gone, ()) = tokio::join!(
+    let (closed_at, backend, ()) = tokio::join!(
         farewell(client, replies, reply),
         ender.end(upstream, &mut tracker, running, &mut facts),
         // Outcomes that were on their way to the audit must not be lost with the relay.
@@ -185,7 +186,7 @@ pub(super) async fn close<S: Io, D: Dial>(
     Closed {
         facts,
         closed_at,
-        backend_gone,
+        backend,
     }
 }
 

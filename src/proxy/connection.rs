@@ -20,7 +20,7 @@ use super::authenticate::{Identity, authenticate};
 use super::cancel::{Registration, cancel};
 use super::closing::{Closed, close};
 use super::dial::{Dial, Io};
-use super::ending::Ender;
+use super::ending::{Backend, Ender};
 use super::greet::greet;
 use super::handshake::{Client, Opening, handshake};
 use super::listener::Unauthenticated;
@@ -363,7 +363,7 @@ async fn end<S: Io, D: Dial>(
     let Closed {
         mut facts,
         closed_at,
-        backend_gone,
+        backend,
     } = close(relay, &reason, &permit, ender).await;
 
     if matches!(reason, CloseReason::SessionExpired) {
@@ -373,11 +373,18 @@ async fn end<S: Io, D: Dial>(
     let target = scribe.origin.target.as_str();
     proxy.metrics.closed(target, reason.label());
     let mut batch = scribe.batch(&mut facts, Instant::now());
-    if !backend_gone {
-        batch.push(&Event::BackendLeft {
-            origin: Arc::clone(&scribe.origin),
-            upstream_pid: registration.upstream_key().process_id,
-        });
+    let upstream_pid = registration.upstream_key().process_id;
+    let origin = Arc::clone(&scribe.origin);
+    match backend {
+        Backend::Ended => {}
+        Backend::Terminated => batch.push(&Event::BackendTerminated {
+            origin,
+            upstream_pid,
+        }),
+        Backend::Left => batch.push(&Event::BackendLeft {
+            origin,
+            upstream_pid,
+        }),
     }
     batch.push(&Event::ConnectionClosed {
         origin: Arc::clone(&scribe.origin),

@@ -32,6 +32,8 @@ const COURTESY: Duration = Duration::from_millis(200);
 /// How things stand with an upstream that is to end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Running {
+    /// It has answered all that it was given.
+    pub(super) idle: bool,
     /// It has all of every message that was begun.
     pub(super) at_boundary: bool,
     /// It has closed its side.
@@ -48,6 +50,17 @@ pub(super) struct Ender<'a, D> {
     pub(super) permit: &'a Permit,
 }
 
+/// What became of an upstream's backend, as far as one can see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Backend {
+    /// It ended by itself.
+    Ended,
+    /// It ended when the server was told to end it.
+    Terminated,
+    /// It did not end in time.
+    Left,
+}
+
 /// How waiting for answers ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Answers {
@@ -60,23 +73,23 @@ enum Answers {
 }
 
 impl<D: Dial> Ender<'_, D> {
-    /// Ends it. Whether its backend is gone, as far as one can see.
+    /// Ends it.
     pub(super) async fn end(
         &self,
         mut upstream: MaybeTls<D::Io>,
         tracker: &mut Tracker,
         running: Running,
         facts: &mut Vec<Fact>,
-    ) -> bool {
+    ) -> Backend {
         if running.gone {
-            return true;
+            return Backend::Ended;
         }
-        if tracker.is_idle() && running.at_boundary {
+        if running.idle {
             if running.courtesy {
                 sleep(COURTESY).await;
             }
             goodbye(upstream, tracker).await;
-            return true;
+            return Backend::Ended;
         }
         for patience in CANCELS {
             let until = Instant::now() + patience;
@@ -86,22 +99,25 @@ impl<D: Dial> Ender<'_, D> {
                 answers(&mut upstream, tracker, facts, until)
             );
             match answers {
-                Answers::Ended => return true,
+                Answers::Ended => return Backend::Ended,
                 Answers::Idle if running.at_boundary => {
                     goodbye(upstream, tracker).await;
-                    return true;
+                    return Backend::Ended;
                 }
                 // It waits for the rest of a message, and runs nothing.
                 Answers::Idle => {
                     self.dialer.abort(upstream.into_socket());
-                    return true;
+                    return Backend::Ended;
                 }
                 Answers::None => {}
             }
         }
         let gone = self.terminate(&mut upstream).await;
         self.dialer.abort(upstream.into_socket());
-        gone
+        match gone {
+            true => Backend::Terminated,
+            false => Backend::Left,
+        }
     }
 
     async fn cancel(&self) {

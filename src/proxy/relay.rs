@@ -65,6 +65,8 @@ struct Requests {
     broken: bool,
     /// The client has closed its side; what it asked for is still to be answered.
     ended: bool,
+    /// Nothing was outstanding before what waits for its record.
+    idle_before: bool,
     /// The last look found something, so the next one may too.
     look_again: bool,
     read_size: usize,
@@ -123,6 +125,7 @@ impl<C: Io, U: Io> Relay<C, U> {
                 unflushed: false,
                 broken: false,
                 ended: false,
+                idle_before: true,
                 look_again: false,
                 read_size: MIN_READ,
             },
@@ -201,6 +204,7 @@ impl<C: Io, U: Io> Relay<C, U> {
             match commit.as_mut().poll(cx) {
                 Poll::Pending => return ControlFlow::Continue(false),
                 Poll::Ready(Err(Unavailable)) => {
+                    // It stays, as a sign that nothing of it was forwarded; it is not polled again.
                     return ControlFlow::Break(CloseReason::AuditUnavailable);
                 }
                 Poll::Ready(Ok(())) => {
@@ -284,6 +288,7 @@ impl<C: Io, U: Io> Relay<C, U> {
     /// Reads the new bytes of the client as messages, and has them recorded.
     fn scan_requests(&mut self, now: Instant) {
         let requests = &mut self.requests;
+        requests.idle_before = self.tracker.is_idle() && self.tracker.at_request_boundary();
         let new = &requests.buffer[requests.scanned..];
         let taken = self.tracker.sent(new, now, &mut self.facts);
         requests.look_again = 0 < taken && taken < new.len();
@@ -389,6 +394,16 @@ impl<C: Io, U: Io> Relay<C, U> {
     /// Whether the upstream stands between two messages of the client, all of them forwarded.
     pub(super) fn at_request_boundary(&self) -> bool {
         self.tracker.at_request_boundary() && self.requests.scanned == 0
+    }
+
+    /// Whether the upstream has answered all that it was given, and waits for nothing.
+    pub(super) fn is_upstream_idle(&self) -> bool {
+        let requests = &self.requests;
+        match requests.commit {
+            // What waits for its record has not been given to it.
+            Some(_) => requests.idle_before,
+            None => self.at_request_boundary() && self.tracker.is_idle(),
+        }
     }
 
     /// Says what is due, and ends a connection that has been idle for too long.
