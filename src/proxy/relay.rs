@@ -24,8 +24,9 @@ use crate::pg::Notice;
 use crate::pg::frame::HEADER;
 use crate::pg::statements::{Fact, MAX_OUTSTANDING, Tracker, WHOLE};
 
-/// A read asks for this much at first, and for more while it gets all that it asks for.
-const MIN_READ: usize = 8 * 1024;
+/// A read asks for this much at first, and for more while it gets all that it asks for. So little
+/// is quick to allocate, which matters because an idle connection holds no buffer.
+const MIN_READ: usize = 1000;
 const MAX_READ: usize = 64 * 1024;
 /// A message that is recorded whole must fit.
 const MAX_REQUESTS: usize = WHOLE + HEADER + MIN_READ;

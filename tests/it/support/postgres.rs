@@ -163,10 +163,13 @@ fn log_of(folder: &Path) -> String {
     fs::read_to_string(folder.join("postgres.log")).unwrap_or_default()
 }
 
-/// A TCP port of this machine that nobody listens on now.
+/// A port that nobody listens on. Below those that the system gives to outgoing connections, so
+/// that no other test's client takes it before its server does.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    let candidate = || 10_000 + u16::from_be_bytes(hallpass::secret::random()) % 20_000;
+    std::iter::repeat_with(candidate)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("some port is free")
 }
 
 /// A running cluster. Dropping it stops the server and removes its files.

@@ -28,7 +28,10 @@ impl Process {
     /// # Panics
     /// If it is not ready in time; with its log.
     pub async fn start(setup: Setup) -> Self {
-        let ports = [free_port(), free_port(), free_port()];
+        let mut ports = [free_port(), free_port(), free_port()];
+        while ports[0] == ports[1] || ports[1] == ports[2] || ports[0] == ports[2] {
+            ports = [free_port(), free_port(), free_port()];
+        }
         let config = setup.write(ports);
         let log = setup.folder().join("hallpass.log");
         let child = serve(&config, &log);
