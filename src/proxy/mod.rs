@@ -1,4 +1,4 @@
-//! The data plane. One connection's life is read top to bottom in [`connection`]; each phase has
+//! The data plane. One connection's life is read top to bottom in `connection`; each phase has
 //! a file of its own, and the value that a phase yields proves that it was passed.
 
 mod authenticate;
