@@ -12,6 +12,7 @@ mod greet;
 mod handshake;
 mod listener;
 mod login;
+mod pace;
 mod record;
 mod refusal;
 mod relay;

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncRead;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 use super::closing::CloseReason;
 use super::dial::Io;
+use super::pace::Pace;
 use super::record::Scribe;
 use crate::audit::{Batch, Unavailable};
 use crate::pg::Notice;
@@ -85,15 +86,6 @@ pub(super) struct Replies {
     notice: Option<BytesMut>,
     unflushed: bool,
     read_size: usize,
-}
-
-/// When something is due although nothing comes.
-struct Pace {
-    timer: Pin<Box<Sleep>>,
-    idle_timeout: Option<Duration>,
-    active_at: Instant,
-    /// What is to be said when, the next one last.
-    notices: Vec<(Instant, Notice)>,
 }
 
 /// Bytes that passed.
@@ -455,24 +447,6 @@ impl Replies {
             self.buffer.extend_from_slice(&notice);
             self.buffer.unsplit(begun);
         }
-    }
-}
-
-impl Pace {
-    fn is_idle(&self, now: Instant) -> bool {
-        self.idle_timeout
-            .is_some_and(|timeout| now.saturating_duration_since(self.active_at) >= timeout)
-    }
-
-    /// Sets the timer to what is due next.
-    fn set(&mut self) {
-        const FAR: Duration = Duration::from_secs(24 * 3600);
-        let idle = self.idle_timeout.map(|timeout| self.active_at + timeout);
-        let notice = self.notices.last().map(|(at, _)| *at);
-        let next = idle.into_iter().chain(notice).min();
-        self.timer
-            .as_mut()
-            .reset(next.unwrap_or_else(|| Instant::now() + FAR));
     }
 }
 
