@@ -1,5 +1,6 @@
-//! PostgreSQL's wire protocol, as far as a proxy must understand it. No sockets, no timers: bytes
-//! in, facts out. ("Frontend/Backend Protocol", chapter 55 of the PostgreSQL 18 manual.)
+//! PostgreSQL's wire protocol, as far as a proxy must understand it ("Frontend/Backend Protocol",
+//! chapter 55 of the PostgreSQL 18 manual). Bytes in, facts out: no sockets and no timers, but for
+//! [`Stream`], which reads whole packets before there is a relay.
 //!
 //! Every length comes from a stranger: it is checked in 64 bits before it is used, a message must
 //! be consumed exactly, and what is forwarded is what was framed, so that hallpass and the server
