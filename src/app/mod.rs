@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
-use crate::audit::{Event, Recorder};
+use crate::audit::{Event, Keeper, Recorder};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerTls};
 use crate::control::{self, Control};
@@ -191,6 +191,10 @@ impl Hallpass {
         let control = Arc::clone(&parts.control);
         let until = stop.clone();
         self.services.spawn(async move { control.run(until).await });
+        let keeper = Keeper {
+            folder: config.audit.folder.clone(),
+        };
+        self.services.spawn(keeper.run(stop.clone()));
         self.services.spawn(Arc::clone(parts).keep_up(stop.clone()));
         Ok(())
     }
@@ -234,7 +238,7 @@ impl Parts {
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new());
         let (recorder, writer) =
-            Recorder::start(&parts::audit(config), clock.clone(), Arc::clone(&metrics))?;
+            Recorder::start(&parts::audit(config)?, clock.clone(), Arc::clone(&metrics))?;
         let started = Event::Started {
             version: env!("CARGO_PKG_VERSION").into(),
         };

@@ -4,10 +4,11 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::audit;
+use crate::audit::{self, Durability, SigningKey};
 use crate::clock::Clock;
 use crate::config::{self, Config, ListenerTls, LogFormat, TargetConfig};
 use crate::control::Rules;
@@ -33,12 +34,21 @@ pub(super) fn make_data_dir(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("data_dir {}", path.display()))
 }
 
-pub(super) fn audit(config: &Config) -> audit::Settings {
-    audit::Settings {
-        folder: config.audit.folder.clone(),
-        segment_bytes: config.audit.segment_bytes,
-        timeout: config.audit.timeout,
-    }
+pub(super) fn audit(config: &Config) -> anyhow::Result<audit::Settings> {
+    let audit = &config.audit;
+    Ok(audit::Settings {
+        folder: audit.folder.clone(),
+        key: Arc::new(SigningKey::load_or_make(&audit.key_file)?),
+        durability: match audit.durability {
+            config::Durability::Write => Durability::Write,
+            config::Durability::Fsync => Durability::Fsync,
+        },
+        segment_bytes: audit.segment_bytes,
+        segment_age: audit.segment_age,
+        checkpoint_records: audit.checkpoint_records,
+        checkpoint_interval: audit.checkpoint_interval,
+        timeout: audit.timeout,
+    })
 }
 
 pub(super) fn proxy(config: &Config) -> proxy::Settings {

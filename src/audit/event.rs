@@ -6,6 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::chain::{Hash, Head};
+use super::key::PublicKey;
+use super::outcome::{CommandResult, Copy, Outcome, StatementKind};
 use super::text::{Parameter, Text};
 use crate::access::{ConnectionId, PrincipalName, RequestId, SessionId, TargetName};
 
@@ -19,6 +22,8 @@ pub struct Record {
     pub v: u32,
     /// Its place: 1 for the first record ever, then without a gap.
     pub seq: u64,
+    /// The SHA-256 of the line before; of the first record ever: zeros.
+    pub prev: Hash,
     /// When the fact was observed.
     pub at: Timestamp,
     /// The fact.
@@ -39,6 +44,15 @@ pub struct Origin {
     pub target: TargetName,
     /// The database, as the upstream knows it.
     pub database: String,
+}
+
+/// Records that were deleted, one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The sequence of the first.
+    pub first: u64,
+    /// The last, and its hash: what the record behind the gap has as `prev`.
+    pub last: Head,
 }
 
 /// A fact.
@@ -66,6 +80,57 @@ pub enum Event {
     RecordingFailed {
         /// What the system said.
         error: String,
+    },
+
+    /// The first record of a segment.
+    SegmentOpened {
+        /// The sequence of the first record of the segment before it; absent in the first ever.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        previous: Option<u64>,
+        /// The key whose checkpoints follow.
+        key: PublicKey,
+    },
+    /// All that comes before is signed.
+    Checkpoint {
+        /// The key.
+        key: PublicKey,
+        /// The Ed25519 signature, in base64, over four lines, each with its line end: `hallpass
+        /// audit checkpoint 1`, the record's `seq`, its `prev`, its `at`.
+        signature: String,
+    },
+    /// Segments are about to be deleted, as the retention asks.
+    SegmentsDeleted {
+        /// How many now.
+        segments: u64,
+        /// Why: `age` or `size`.
+        reason: String,
+        /// Every gap that the log has then, from the oldest kept record on, and the one before it.
+        gaps: Vec<Gap>,
+    },
+    /// Somebody read the audit through the API.
+    AuditRead {
+        /// Who.
+        by: PrincipalName,
+        /// What they asked for.
+        query: String,
+    },
+    /// The records of a session are not to be deleted.
+    HoldPlaced {
+        /// The session.
+        session: SessionId,
+        /// Who says so.
+        by: PrincipalName,
+        /// Why.
+        reason: String,
+    },
+    /// A hold ends.
+    HoldReleased {
+        /// The session.
+        session: SessionId,
+        /// Who says so.
+        by: PrincipalName,
+        /// Why.
+        reason: String,
     },
 
     /// Somebody submitted an access request.
@@ -382,73 +447,4 @@ pub enum Event {
 
 fn is_zero(n: &u64) -> bool {
     *n == 0
-}
-
-/// How a statement is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StatementKind {
-    /// `Query`: text, perhaps several commands.
-    Simple,
-    /// `Execute` of a portal.
-    Extended,
-    /// `FunctionCall`, libpq's way to large objects.
-    FunctionCall,
-}
-
-/// How a statement ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// To its end.
-    Completed,
-    /// The portal has more rows and may be executed again.
-    Suspended,
-    /// With an error.
-    Failed,
-    /// Not at all: an error before it made the upstream skip it.
-    Skipped,
-    /// Nobody knows: the connection ended first.
-    Unknown,
-}
-
-impl Outcome {
-    /// As it is written.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Suspended => "suspended",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// What one command did, from its `CommandComplete`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommandResult {
-    /// The command tag (`SELECT 5`, `INSERT 0 1`).
-    pub tag: Text,
-}
-
-/// One COPY, in either direction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Copy {
-    /// `in`: from the client. `out`: to the client.
-    pub direction: CopyDirection,
-    /// Bytes of `CopyData`.
-    pub bytes: u64,
-    /// SHA-256 of those bytes, in hexadecimal.
-    pub sha256: String,
-}
-
-/// Which way a COPY goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CopyDirection {
-    /// From the client.
-    In,
-    /// To the client.
-    Out,
 }

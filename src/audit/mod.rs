@@ -4,15 +4,36 @@
 //! of JSON to the current segment, and says when that is done. Nobody forwards a statement before.
 //! [`reader`] reads segments back. Nothing here goes through `tracing`.
 
+mod about;
+pub mod archive;
+mod batch;
+mod chain;
+mod checkpoint;
 mod event;
+pub mod files;
+mod folder;
+mod health;
+pub mod index;
+mod keeper;
+mod key;
+pub mod open;
+mod outcome;
 pub mod reader;
 mod recorder;
+mod recovery;
+mod seal;
 mod segment;
+pub mod source;
 mod text;
+mod writer;
 
-pub use event::{
-    CommandResult, Copy, CopyDirection, Event, Origin, Outcome, Record, StatementKind, VERSION,
-};
-pub use recorder::{Batch, Recorder, Settings, Unavailable};
-pub use segment::OpenError;
+pub use about::About;
+pub use batch::Batch;
+pub use chain::{Hash, Head, InvalidHead};
+pub use event::{Event, Gap, Origin, Record, VERSION};
+pub use folder::OpenError;
+pub use keeper::Keeper;
+pub use key::{InvalidKey, KeyError, PublicKey, SigningKey};
+pub use outcome::{CommandResult, Copy, CopyDirection, Outcome, StatementKind};
+pub use recorder::{Durability, Recorder, Settings, Unavailable};
 pub use text::{Parameter, Text};

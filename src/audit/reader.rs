@@ -1,27 +1,28 @@
-//! Reads segments back, in order.
+//! Reads records back, in order.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-use super::{Record, segment};
+use super::Record;
+use super::archive::{Archive, Block, Stored};
+use super::source::Directory;
 
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file system refuses.
-    #[error("{}: {source}", path.display())]
+    /// The file cannot be read.
+    #[error("{file}: {source}")]
     Io {
         /// The file.
-        path: PathBuf,
-        /// What the file system said.
+        file: String,
+        /// What the system said.
         source: io::Error,
     },
     /// A line is not a record.
-    #[error("{}, line {line}: {source}", path.display())]
+    #[error("{file}, line {line}: {source}")]
     Malformed {
-        /// The segment.
-        path: PathBuf,
+        /// The segment's file.
+        file: String,
         /// The line, from 1.
         line: usize,
         /// What is wrong with it.
@@ -34,48 +35,37 @@ pub enum ReadError {
 /// # Errors
 /// If the folder cannot be listed; each item may fail on its own.
 pub fn records(folder: &Path) -> io::Result<impl Iterator<Item = Result<Record, ReadError>>> {
-    let segments = segment::list(folder)?;
+    let archive = Archive::open(Box::new(Directory(folder.to_owned())))?;
+    let segments = archive.segments().to_vec();
     Ok(segments
         .into_iter()
-        .flat_map(|(_, path)| segment_records(path)))
+        .flat_map(move |segment| segment_records(&archive, &segment)))
 }
 
-fn segment_records(path: PathBuf) -> impl Iterator<Item = Result<Record, ReadError>> {
-    let (mut lines, mut failed) = match File::open(&path) {
-        Ok(file) => (Some(BufReader::new(file)), None),
-        Err(source) => (
-            None,
-            Some(ReadError::Io {
-                path: path.clone(),
-                source,
-            }),
-        ),
-    };
-    let mut number = 0;
-    std::iter::from_fn(move || {
-        if let Some(error) = failed.take() {
-            return Some(Err(error));
-        }
-        let mut line = Vec::new();
-        match lines.as_mut()?.read_until(b'\n', &mut line) {
-            Ok(_) if line.last() != Some(&b'\n') => None,
-            Ok(_) => {
-                number += 1;
-                Some(
-                    serde_json::from_slice(&line).map_err(|source| ReadError::Malformed {
-                        path: path.clone(),
-                        line: number,
-                        source,
-                    }),
-                )
-            }
-            Err(source) => {
-                lines = None;
-                Some(Err(ReadError::Io {
-                    path: path.clone(),
-                    source,
-                }))
-            }
-        }
+/// The records of one segment, in order.
+pub fn segment_records(
+    archive: &Archive,
+    segment: &Stored,
+) -> impl Iterator<Item = Result<Record, ReadError>> + use<> {
+    let file = segment.file();
+    let mut line = 0;
+    archive.blocks(segment).flat_map(move |block| match block {
+        Ok(block) => parse(&block, &file, &mut line),
+        Err(source) => vec![Err(ReadError::Io {
+            file: file.clone(),
+            source,
+        })],
     })
+}
+
+fn parse(block: &Block, file: &str, line: &mut usize) -> Vec<Result<Record, ReadError>> {
+    let parse = |bytes: &[u8]| {
+        *line += 1;
+        serde_json::from_slice(bytes).map_err(|source| ReadError::Malformed {
+            file: file.to_owned(),
+            line: *line,
+            source,
+        })
+    };
+    block.lines().map(parse).collect()
 }

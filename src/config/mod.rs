@@ -3,6 +3,7 @@
 //! The file becomes raw types that know where each value stands, and these become the plain types
 //! here; whoever holds a [`Config`] holds one that makes sense. Each field's comment is the manual.
 
+mod audit;
 mod check;
 mod document;
 mod error;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use crate::access::{Principal, Target};
 use crate::secret::Secret;
+pub use audit::{Audit, Durability};
 use check::{Check, why};
 pub use error::{ConfigErrors, Finding};
 
@@ -128,17 +130,6 @@ pub struct Ops {
 pub struct Store {
     /// `path`: the SQLite file. Relative to `data_dir`; default `hallpass.db`.
     pub path: PathBuf,
-}
-
-/// `[audit]`: the record of what was done.
-#[derive(Debug, Clone)]
-pub struct Audit {
-    /// `folder`: the folder of segments. Relative to `data_dir`; default `audit`.
-    pub folder: PathBuf,
-    /// `segment_size`: bytes after which a segment is closed and the next begins. Default 64MiB.
-    pub segment_bytes: u64,
-    /// `timeout`: how long a record may take; then its statement is refused. Default 5s.
-    pub timeout: Duration,
 }
 
 /// `[access]`: rules for all requests.
@@ -284,7 +275,7 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
         server_key_file: server::server_key_file(check, &raw, &data_dir),
         tls: server::tls(check, &raw.tls),
         store: server::store(check, &raw.store, &data_dir),
-        audit: server::audit(check, &raw.audit, &data_dir),
+        audit: audit::audit(check, &raw.audit, &data_dir),
         access: server::access(check, &raw.access),
         log: server::log(check, &raw.log),
         data_dir,

@@ -111,7 +111,12 @@ pub(super) struct RawStore {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawAudit {
     pub(super) folder: Field<String>,
+    pub(super) durability: Field<String>,
+    pub(super) key_file: Field<String>,
     pub(super) segment_size: Field<String>,
+    pub(super) segment_age: Field<String>,
+    pub(super) checkpoint_records: Field<i64>,
+    pub(super) checkpoint_interval: Field<String>,
     pub(super) timeout: Field<String>,
 }
 

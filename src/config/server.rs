@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use super::check::{Check, Section};
 use super::raw::{
-    Field, RawAccess, RawApi, RawAudit, RawConfig, RawLog, RawOps, RawProxy, RawStore, RawTls,
-    Table,
+    Field, RawAccess, RawApi, RawConfig, RawLog, RawOps, RawProxy, RawStore, RawTls, Table,
 };
 use super::values::{self, Parsed};
-use super::{Access, Api, Audit, ListenerTls, Log, LogFormat, Ops, Proxy, Store, TlsFiles};
+use super::{Access, Api, ListenerTls, Log, LogFormat, Ops, Proxy, Store, TlsFiles};
 
 const DATA_DIR: &str = "/var/lib/hallpass";
-/// Segments smaller than this would be more files than audit.
-const MIN_SEGMENT: u64 = 4 * 1024;
 const TLS: [(&str, ListenerTls); 2] = [
     ("required", ListenerTls::Required),
     ("off", ListenerTls::Off),
@@ -208,24 +205,6 @@ pub(super) fn store(check: &mut Check<'_>, raw: &RawStore, data_dir: &Path) -> S
     let path = Section::new(check, "store", 0..0).optional("path", &raw.path, values::text);
     Store {
         path: data_dir.join(path.as_deref().unwrap_or("hallpass.db")),
-    }
-}
-
-pub(super) fn audit(check: &mut Check<'_>, raw: &RawAudit, data_dir: &Path) -> Audit {
-    let mut section = Section::new(check, "audit", 0..0);
-    let folder = section.optional("folder", &raw.folder, values::text);
-    let segment = |text: &str| match values::size(text)? {
-        bytes if bytes < MIN_SEGMENT => Err(format!("`{text}` is too small: at least 4KiB")),
-        bytes => Ok(bytes),
-    };
-    Audit {
-        folder: data_dir.join(folder.as_deref().unwrap_or("audit")),
-        segment_bytes: section
-            .optional("segment_size", &raw.segment_size, segment)
-            .unwrap_or(64 << 20),
-        timeout: section
-            .optional("timeout", &raw.timeout, values::positive_duration)
-            .unwrap_or(Duration::from_secs(5)),
     }
 }
 

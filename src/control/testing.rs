@@ -16,7 +16,7 @@ use crate::access::{
     TargetName,
 };
 use crate::admission::{Admission, Admittee, ConnectionInfo, Permit};
-use crate::audit::{Event, Recorder, Settings, reader};
+use crate::audit::{Event, Recorder, Settings, SigningKey, reader};
 use crate::clock::Clock;
 use crate::policy::{Grants, Lists};
 use crate::secret::ServerKey;
@@ -50,10 +50,10 @@ impl World {
         let admission = Arc::new(Admission::new(key, clock.clone(), Arc::clone(&metrics)));
         let store = Arc::new(Faulty::open(&dir.path().join("hallpass.db")));
         let settings = Settings {
-            folder: dir.path().join("audit"),
             // A file per write, so that the folder's absence is felt at once.
             segment_bytes: 1,
             timeout: Duration::from_secs(20),
+            ..Settings::new(dir.path().join("audit"), SigningKey::generate())
         };
         let (recorder, writer) =
             Recorder::start(&settings, clock.clone(), Arc::clone(&metrics)).unwrap();
@@ -117,6 +117,7 @@ impl World {
             .unwrap()
             .map(|record| record.unwrap().event)
             .filter(|event| !matches!(event, Event::RecordingFailed { .. }))
+            .filter(|event| !event.is_of_the_log())
             .collect()
     }
 

@@ -169,9 +169,9 @@ mod tests {
     use super::*;
 
     const SEGMENT: &str = r#"
-{"v":1,"seq":1,"at":"2026-01-01T00:00:00Z","type":"statement_started","connection":"con-111111111111","session":"ses-111111111111","principal":"maya","target":"orders-ro","database":"orders","statement":1,"kind":"simple","sql":"select 1"}
-{"v":1,"seq":2,"at":"2026-01-01T00:00:00Z","type":"statement_started","connection":"con-222222222222","session":"ses-222222222222","principal":"maya","target":"orders-ro","database":"orders","statement":1,"kind":"simple","sql":"select 2"}
-{"v":1,"seq":3,"at":"2026-01-01T00:00:01Z","type":"statement_finished","connection":"con-111111111111","session":"ses-111111111111","principal":"maya","target":"orders-ro","database":"orders","statement":1,"outcome":"failed","sqlstate":"57014","rows":0,"bytes":10,"microseconds":1500000}
+{"v":1,"seq":1,"prev":"0000000000000000000000000000000000000000000000000000000000000000","at":"2026-01-01T00:00:00Z","type":"statement_started","connection":"con-111111111111","session":"ses-111111111111","principal":"maya","target":"orders-ro","database":"orders","statement":1,"kind":"simple","sql":"select 1"}
+{"v":1,"seq":2,"prev":"0000000000000000000000000000000000000000000000000000000000000000","at":"2026-01-01T00:00:00Z","type":"statement_started","connection":"con-222222222222","session":"ses-222222222222","principal":"maya","target":"orders-ro","database":"orders","statement":1,"kind":"simple","sql":"select 2"}
+{"v":1,"seq":3,"prev":"0000000000000000000000000000000000000000000000000000000000000000","at":"2026-01-01T00:00:01Z","type":"statement_finished","connection":"con-111111111111","session":"ses-111111111111","principal":"maya","target":"orders-ro","database":"orders","statement":1,"outcome":"failed","sqlstate":"57014","rows":0,"bytes":10,"microseconds":1500000}
 "#;
 
     #[test]

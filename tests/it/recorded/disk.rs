@@ -95,11 +95,14 @@ async fn with_a_full_disk_nothing_is_forwarded_until_there_is_room_again() {
     disk.fill();
     let started = Instant::now();
     for mut client in clients {
-        client.send(&query("select 'without room'")).await;
+        // More than what the segment's last page may still take.
+        let text = format!("select 'without room' -- {}", "x".repeat(8192));
+        client.send(&query(&text)).await;
         let (said, _) = client.end().await;
         assert_unavailable(&said.expect("a reason"));
     }
-    let refused = RawClient::try_login(&grant.login, &[]).await;
+    let long = "x".repeat(8192);
+    let refused = RawClient::try_login(&grant.login, &[("search_path", &long)]).await;
     assert_unavailable(&refused.err().expect("nobody is let in"));
     eprintln!("all were told after {:?}", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(10));

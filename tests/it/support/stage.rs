@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hallpass::access::{Databases, RequestId, Session, SessionId, SessionState, Target};
 use hallpass::admission::Admission;
-use hallpass::audit::{self, Record, Recorder};
+use hallpass::audit::{self, Record, Recorder, SigningKey};
 use hallpass::clock::Clock;
 use hallpass::proxy::{
     Cancels, Denials, Dial, Endpoint, Proxy, ProxyTarget, Settings, Targets, Unauthenticated, serve,
@@ -87,9 +87,8 @@ impl Plot {
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new());
         let settings = audit::Settings {
-            folder: folder.path().join("audit"),
             segment_bytes: 1 << 30,
-            timeout: Duration::from_secs(5),
+            ..audit::Settings::new(folder.path().join("audit"), SigningKey::generate())
         };
         let (recorder, _) = Recorder::start(&settings, clock.clone(), metrics.clone()).unwrap();
         let admission = Admission::new(ServerKey::generate(), clock.clone(), metrics.clone());

@@ -1,0 +1,125 @@
+//! Records that are committed together, serialised by whoever brings them.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::chain::Head;
+use super::{Event, VERSION};
+
+/// Records that are committed together.
+#[derive(Debug)]
+pub struct Batch {
+    /// Bodies, each `"at":..,"type":..}` and a line end: [`Batch::link`] puts the rest before.
+    bodies: Vec<u8>,
+    records: u64,
+    at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    at: Timestamp,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Batch {
+    /// An empty batch of facts observed at `at`.
+    pub fn new(at: Timestamp) -> Self {
+        Self {
+            bodies: Vec::new(),
+            records: 0,
+            at,
+        }
+    }
+
+    /// A batch of one fact.
+    pub(super) fn of(at: Timestamp, event: &Event) -> Self {
+        let mut batch = Self::new(at);
+        batch.push(event);
+        batch
+    }
+
+    /// Adds a fact.
+    pub fn push(&mut self, event: &Event) {
+        let start = self.bodies.len();
+        let body = Body { at: self.at, event };
+        serde_json::to_writer(&mut self.bodies, &body)
+            .expect("events are plain data, and a Vec takes every byte");
+        // Drop the opening brace: the prefix has its own.
+        self.bodies.remove(start);
+        self.bodies.push(b'\n');
+        self.records += 1;
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// How many were added.
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn len(&self) -> usize {
+        self.bodies.len()
+    }
+
+    /// Appends the records to `lines`, each with its place in the chain, and moves `head` behind
+    /// them.
+    pub(super) fn link(&self, head: &mut Head, lines: &mut Vec<u8>) {
+        for body in self.bodies.split_inclusive(|&byte| byte == b'\n') {
+            let start = lines.len();
+            lines.extend_from_slice(b"{\"v\":");
+            push_decimal(lines, u64::from(VERSION));
+            lines.extend_from_slice(b",\"seq\":");
+            push_decimal(lines, head.seq + 1);
+            lines.extend_from_slice(b",\"prev\":\"");
+            lines.extend_from_slice(&head.hash.digits());
+            lines.extend_from_slice(b"\",");
+            lines.extend_from_slice(body);
+            *head = head.followed_by(&lines[start..lines.len() - 1]);
+        }
+    }
+}
+
+fn push_decimal(out: &mut Vec<u8>, mut n: u64) {
+    let start = out.len();
+    loop {
+        out.push(b'0' + (n % 10) as u8);
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out[start..].reverse();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Hash, Record};
+    use super::*;
+
+    #[test]
+    fn linked_records_are_read_back_with_their_places() {
+        let mut batch = Batch::of(Timestamp::UNIX_EPOCH, &Event::Stopped);
+        batch.push(&Event::Stopped);
+        let mut head = Head {
+            seq: 99,
+            hash: Hash::of(b"x"),
+        };
+        let mut lines = Vec::new();
+        batch.link(&mut head, &mut lines);
+        let lines: Vec<&[u8]> = lines.trim_ascii_end().split(|b| *b == b'\n').collect();
+        let records: Vec<Record> = lines
+            .iter()
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        assert_eq!((records[0].seq, records[1].seq), (100, 101));
+        assert_eq!(records[0].prev, Hash::of(b"x"));
+        assert_eq!(records[1].prev, Hash::of(lines[0]));
+        assert_eq!(head.hash, Hash::of(lines[1]));
+        assert_eq!(serde_json::to_vec(&records[0]).unwrap(), lines[0]);
+    }
+}

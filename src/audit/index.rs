@@ -1,0 +1,199 @@
+//! What a sealed segment holds, and where: so that readers open only what they need. An index
+//! speeds reading up and proves nothing; `verify` makes it anew and compares.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::open::Open;
+use super::{Head, Record};
+use crate::access::{PrincipalName, SessionId, TargetName};
+
+/// The version of the index's format.
+const VERSION: u32 = 1;
+
+/// A sealed segment's index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Index {
+    /// The format's version.
+    pub v: u32,
+    /// The sequence of the first record.
+    pub first: u64,
+    /// The last record.
+    pub last: Head,
+    /// When the first record was made.
+    pub first_at: Timestamp,
+    /// When the last record was made.
+    pub last_at: Timestamp,
+    /// Bytes of the lines.
+    pub bytes: u64,
+    /// The zstd frames; each holds whole lines.
+    pub frames: Vec<Frame>,
+    /// The frames with records of each session.
+    pub sessions: BTreeMap<SessionId, Frames>,
+    /// The frames with records of each principal.
+    pub principals: BTreeMap<PrincipalName, Frames>,
+    /// The frames with records of each target.
+    pub targets: BTreeMap<TargetName, Frames>,
+    /// What was open after the last record.
+    pub open: Open,
+}
+
+/// A zstd frame of a sealed segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Where it begins in the compressed file.
+    pub offset: u64,
+    /// Its compressed bytes.
+    pub compressed: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// The sequence of its first record.
+    pub first: u64,
+    /// When its first record was made.
+    pub at: Timestamp,
+}
+
+/// Numbers of frames, from 0, as ranges: `[[0,3],[7,7]]` is 0, 1, 2, 3 and 7.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Frames(Vec<(u32, u32)>);
+
+impl Frames {
+    fn add(&mut self, frame: u32) {
+        match self.0.last_mut() {
+            Some((_, last)) if *last == frame => {}
+            Some((_, last)) if *last + 1 == frame => *last = frame,
+            _ => self.0.push((frame, frame)),
+        }
+    }
+
+    /// The numbers, rising.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().flat_map(|(first, last)| *first..=*last)
+    }
+}
+
+impl Index {
+    /// Reads an index file.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not an index of this version.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        Self::parse(&fs::read(path)?)
+    }
+
+    /// Reads an index from a file's bytes.
+    ///
+    /// # Errors
+    /// If it is not an index of this version.
+    pub fn parse(bytes: &[u8]) -> io::Result<Self> {
+        let index: Self = serde_json::from_slice(bytes)?;
+        if index.v != VERSION {
+            let message = format!("an index of version {}, expected {VERSION}", index.v);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(index)
+    }
+
+    /// How many records the segment has.
+    pub fn records(&self) -> u64 {
+        self.last.seq + 1 - self.first
+    }
+}
+
+/// Makes an index while a segment's lines go by.
+pub(super) struct Indexer {
+    index: Index,
+    head: Head,
+}
+
+impl Indexer {
+    /// For a segment after which `before` is open, whose first record is `first`.
+    pub(super) fn new(first: u64, open: Open) -> Self {
+        let index = Index {
+            v: VERSION,
+            first,
+            last: Head::START,
+            first_at: Timestamp::UNIX_EPOCH,
+            last_at: Timestamp::UNIX_EPOCH,
+            bytes: 0,
+            frames: Vec::new(),
+            sessions: BTreeMap::new(),
+            principals: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            open,
+        };
+        let head = Head::START;
+        Self { index, head }
+    }
+
+    /// Takes note of a frame of whole lines that takes up `compressed` bytes.
+    pub(super) fn frame(&mut self, lines: &[u8], compressed: u64) -> io::Result<()> {
+        let offset = self
+            .index
+            .frames
+            .last()
+            .map_or(0, |f| f.offset + f.compressed);
+        let number = u32::try_from(self.index.frames.len()).map_err(io::Error::other)?;
+        let mut first = None;
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let record: Record = serde_json::from_slice(line)?;
+            first.get_or_insert((record.seq, record.at));
+            self.record(number, &record, line);
+        }
+        let Some((first, at)) = first else {
+            return Ok(());
+        };
+        if number == 0 {
+            self.index.first_at = at;
+        }
+        self.index.bytes += lines.len() as u64;
+        self.index.frames.push(Frame {
+            offset,
+            compressed,
+            bytes: lines.len() as u64,
+            first,
+            at,
+        });
+        Ok(())
+    }
+
+    fn record(&mut self, frame: u32, record: &Record, line: &[u8]) {
+        self.head = Head {
+            seq: record.seq,
+            hash: self.head.followed_by(line).hash,
+        };
+        self.index.last_at = record.at;
+        let about = record.event.about();
+        if let Some(session) = about.session {
+            self.index.sessions.entry(session).or_default().add(frame);
+        }
+        for principal in about.principals.into_iter().flatten() {
+            add(&mut self.index.principals, principal, frame);
+        }
+        if let Some(target) = about.target {
+            add(&mut self.index.targets, target, frame);
+        }
+        self.index.open.note(&record.event);
+    }
+
+    /// The index; `None` if there was no record.
+    pub(super) fn finish(mut self) -> Option<Index> {
+        self.index.last = self.head;
+        (!self.index.frames.is_empty()).then_some(self.index)
+    }
+}
+
+/// Adds without cloning a name that is there already.
+fn add<K: Ord + Clone>(map: &mut BTreeMap<K, Frames>, name: &K, frame: u32) {
+    match map.get_mut(name) {
+        Some(frames) => frames.add(frame),
+        None => map.entry(name.clone()).or_default().add(frame),
+    }
+}

@@ -1,0 +1,355 @@
+//! The one writer.
+//!
+//! It is a task, not a thread: waking it from a connection's task costs no system call, and
+//! `write(2)` to a file takes about a microsecond. Should the disk hang there, it holds up one
+//! worker thread of the runtime, and the other tasks move to the others. `fdatasync` takes long, so
+//! it is called on a thread for such things; what comes meanwhile is the next group.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::checkpoint::Checkpoints;
+use super::folder::Volume;
+use super::health::Health;
+use super::segment::Segment;
+use super::{Batch, Durability, Event, Head, Settings, Unavailable};
+use crate::clock::Clock;
+use crate::telemetry::Metrics;
+
+/// Bytes that one write gathers at most.
+const GROUP: usize = 1024 * 1024;
+/// Bytes of facts nobody waits for that are kept while the disk fails.
+const BACKLOG: usize = 64 * 1024 * 1024;
+/// How often a failing disk is tried when nobody asks.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long an outcome may wait for company.
+const LINGER: Duration = Duration::from_millis(2);
+
+/// A batch on its way.
+pub(super) struct Job {
+    pub(super) batch: Batch,
+    /// Who waits for it; nobody, if it is an outcome.
+    pub(super) done: Option<oneshot::Sender<Result<(), Unavailable>>>,
+}
+
+/// The one writer.
+pub(super) struct Writer {
+    volume: Arc<dyn Volume>,
+    segment: Option<Segment>,
+    /// When the segment is closed if it does not get full before.
+    segment_ends: Instant,
+    /// The first record of the segment that was opened last.
+    last_segment: Option<u64>,
+    /// The last record.
+    head: Head,
+    checkpoints: Checkpoints,
+    /// Room for one group of lines, kept between groups.
+    lines: Vec<u8>,
+    /// Facts nobody waits for, that could not be written yet.
+    backlog: Vec<Batch>,
+    backlog_bytes: usize,
+    settings: Settings,
+    health: Arc<Health>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    /// A writer that goes on behind a record, in a segment of its own.
+    pub(super) fn new(
+        settings: &Settings,
+        volume: Arc<dyn Volume>,
+        (head, last_segment): (Head, Option<u64>),
+        health: Arc<Health>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            volume,
+            segment: None,
+            segment_ends: Instant::now(),
+            last_segment,
+            head,
+            checkpoints: Checkpoints::new(settings),
+            lines: Vec::new(),
+            backlog: Vec::new(),
+            backlog_bytes: 0,
+            settings: settings.clone(),
+            health,
+            clock,
+            metrics,
+        }
+    }
+
+    /// Writes until every sender is gone and everything is written.
+    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut group = Vec::new();
+        while self.gather(&mut jobs, &mut group).await {
+            self.write(&mut group).await;
+            // Whom that has woken runs before the disk is touched again: should it hang then, they
+            // are not behind it.
+            if !jobs.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.checkpoints.demand();
+        self.write(&mut group).await;
+    }
+
+    /// Waits for jobs and takes what is there; `false` at the end of the queue. Comes back at once
+    /// if somebody waits for a record, a moment later if nobody does, without any job when it is
+    /// time for a checkpoint or a new segment, and now and then while the disk fails.
+    async fn gather(&mut self, jobs: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>) -> bool {
+        let mut bytes = 0;
+        let mut until = Instant::now() + RETRY;
+        if self.backlog.is_empty() {
+            match receive(jobs, self.due()).await {
+                Received::Job(job) => bytes += self.take(job, group),
+                Received::Nothing => return true,
+                Received::End => return false,
+            }
+            until = Instant::now() + LINGER;
+        }
+        loop {
+            while bytes < GROUP
+                && let Ok(job) = jobs.try_recv()
+            {
+                bytes += self.take(job, group);
+            }
+            if bytes >= GROUP || group.iter().any(|job| job.done.is_some()) {
+                return true;
+            }
+            match receive(jobs, Some(until)).await {
+                Received::Job(job) => bytes += self.take(job, group),
+                Received::Nothing => return true,
+                Received::End => return false,
+            }
+        }
+    }
+
+    /// When there is something to write although nobody brings anything.
+    fn due(&self) -> Option<Instant> {
+        let segment = self.segment.as_ref().map(|_| self.segment_ends);
+        [segment, self.checkpoints.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn take(&self, job: Job, group: &mut Vec<Job>) -> usize {
+        self.metrics.audit_queue().dec();
+        let bytes = job.batch.len();
+        group.push(job);
+        bytes
+    }
+
+    /// Writes the backlog and the group, all or nothing, and tells who waits.
+    async fn write(&mut self, group: &mut Vec<Job>) {
+        self.health.begin();
+        let result = self.append(group).await;
+        let failed_before = self.health.end(result.is_err());
+        match &result {
+            Err(error) if !failed_before => self.begin_failing(error),
+            Ok(()) if failed_before => tracing::info!("the audit log can be written again"),
+            _ => {}
+        }
+        if result.is_ok() {
+            self.backlog.clear();
+            self.backlog_bytes = 0;
+        }
+        for job in group.drain(..) {
+            match job.done {
+                // The receiver is gone if the connection is: then nobody waits.
+                Some(done) => _ = done.send(result.as_ref().map_err(|_| Unavailable).copied()),
+                None if result.is_err() => self.keep(job.batch),
+                None => {}
+            }
+        }
+    }
+
+    /// Notes the failure among what is tried again: so the disk is tried without being asked, and
+    /// the log says that it had failed.
+    fn begin_failing(&mut self, error: &io::Error) {
+        tracing::error!(%error, "the audit log cannot be written: no statement is forwarded");
+        let failed = Event::RecordingFailed {
+            error: error.to_string(),
+        };
+        self.keep(Batch::of(self.clock.now(), &failed));
+    }
+
+    /// Keeps facts that nobody waits for until they can be written.
+    pub(super) fn keep(&mut self, batch: Batch) {
+        if batch.is_empty() {
+            return;
+        }
+        if self.backlog_bytes + batch.len() > BACKLOG {
+            tracing::error!(
+                records = batch.records(),
+                "outcomes are lost: the audit log has failed for too long"
+            );
+            return;
+        }
+        self.backlog_bytes += batch.len();
+        self.backlog.push(batch);
+    }
+
+    async fn append(&mut self, group: &[Job]) -> io::Result<()> {
+        let now = Instant::now();
+        self.drop_distrusted()?;
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.clear();
+        let mut head = self.head;
+        let opening = self.segment.is_none();
+        self.link(group, &mut head, &mut lines);
+        let closing = self.is_complete(lines.len(), now);
+        let signed = self.sign(closing, &mut head, &mut lines);
+        if lines.is_empty() {
+            self.lines = lines;
+            if closing {
+                self.segment = None;
+            }
+            return Ok(());
+        }
+        let (lines, result) = self.put(lines).await;
+        if result.is_ok() {
+            if opening {
+                self.last_segment = Some(self.head.seq + 1);
+                self.segment_ends = now + self.settings.segment_age;
+            }
+            if closing {
+                self.segment = None;
+            }
+            let records = head.seq - self.head.seq;
+            self.metrics
+                .audit_written(records, lines.len() as u64, now.elapsed());
+            self.head = head;
+            self.checkpoints.written(records, signed.is_some());
+            if let Some(start) = signed {
+                self.replace_head(&lines[start..]);
+            }
+        }
+        self.lines = lines;
+        self.lines.shrink_to(2 * GROUP);
+        result
+    }
+
+    /// A segment that failed to reach the disk gets nothing more.
+    fn drop_distrusted(&mut self) -> io::Result<()> {
+        if let Some(segment) = &mut self.segment {
+            segment.mend()?;
+            if segment.is_over() {
+                self.segment = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// The lines of the backlog and the group; those that open a segment before them, if need be.
+    fn link(&self, group: &[Job], head: &mut Head, lines: &mut Vec<u8>) {
+        let batches = self
+            .backlog
+            .iter()
+            .chain(group.iter().map(|job| &job.batch));
+        let mut batches = batches.peekable();
+        let something = batches.peek().is_some() || self.checkpoints.is_due(0, false);
+        if self.segment.is_none() && something {
+            let opened = Event::SegmentOpened {
+                previous: self.last_segment,
+                key: self.settings.key.public(),
+            };
+            Batch::of(self.clock.now(), &opened).link(head, lines);
+        }
+        for batch in batches {
+            batch.link(head, lines);
+        }
+    }
+
+    /// Whether the segment is complete with so many more bytes.
+    fn is_complete(&self, more: usize, now: Instant) -> bool {
+        let len = self.segment.as_ref().map_or(0, Segment::len) + more as u64;
+        let aged = self.segment.is_some() && now >= self.segment_ends;
+        len >= self.settings.segment_bytes || aged
+    }
+
+    /// Adds a checkpoint if one is due, and says where in `lines` it begins.
+    fn sign(&mut self, closing: bool, head: &mut Head, lines: &mut Vec<u8>) -> Option<usize> {
+        let more = head.seq - self.head.seq;
+        if !self.checkpoints.is_due(more, closing) {
+            return None;
+        }
+        let start = lines.len();
+        let at = self.clock.now();
+        let checkpoint = self.checkpoints.sign(*head, at);
+        Batch::of(at, &checkpoint).link(head, lines);
+        Some(start)
+    }
+
+    /// Gives the lines to the segment, on a thread for it if the disk is waited for.
+    async fn put(&mut self, lines: Vec<u8>) -> (Vec<u8>, io::Result<()>) {
+        let (volume, segment) = (Arc::clone(&self.volume), self.segment.take());
+        let (first, sync) = (
+            self.head.seq + 1,
+            self.settings.durability == Durability::Fsync,
+        );
+        let put = move || {
+            let (segment, result) = put(&*volume, segment, first, &lines, sync);
+            (segment, lines, result)
+        };
+        let (segment, lines, result) = match sync {
+            false => put(),
+            true => tokio::task::spawn_blocking(put)
+                .await
+                .expect("writing returns, and the runtime outlives the writer"),
+        };
+        self.segment = segment;
+        (lines, result)
+    }
+
+    /// The copy is a help against a log whose end was cut off; the log is sound without it.
+    fn replace_head(&self, line: &[u8]) {
+        if let Err(error) = self.volume.replace_head(line) {
+            tracing::warn!(%error, "the copy of the audit's last checkpoint could not be written");
+        }
+    }
+}
+
+fn put(
+    volume: &dyn Volume,
+    segment: Option<Segment>,
+    first: u64,
+    lines: &[u8],
+    sync: bool,
+) -> (Option<Segment>, io::Result<()>) {
+    let segment = segment.map_or_else(|| volume.create(first), Ok);
+    match segment {
+        Ok(mut segment) => {
+            let result = segment.append(lines, sync);
+            (Some(segment), result)
+        }
+        Err(error) => (None, Err(error)),
+    }
+}
+
+enum Received {
+    Job(Job),
+    /// Nothing came in time.
+    Nothing,
+    /// Nothing will come.
+    End,
+}
+
+async fn receive(jobs: &mut mpsc::Receiver<Job>, until: Option<Instant>) -> Received {
+    let received = match until {
+        Some(until) => tokio::time::timeout_at(until, jobs.recv()).await,
+        None => Ok(jobs.recv().await),
+    };
+    match received {
+        Ok(Some(job)) => Received::Job(job),
+        Ok(None) => Received::End,
+        Err(_) => Received::Nothing,
+    }
+}
