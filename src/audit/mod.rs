@@ -7,6 +7,7 @@
 mod event;
 pub mod reader;
 mod recorder;
+mod redaction;
 mod segment;
 mod text;
 
@@ -14,5 +15,6 @@ pub use event::{
     CommandResult, Copy, CopyDirection, Event, Origin, Outcome, Record, StatementKind, VERSION,
 };
 pub use recorder::{Batch, Recorder, Settings, Unavailable};
+pub use redaction::{Redaction, ValueHasher, ValueKey};
 pub use segment::OpenError;
 pub use text::{Parameter, Text};
