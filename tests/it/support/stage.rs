@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hallpass::access::{Databases, RequestId, Session, SessionId, SessionState, Target};
 use hallpass::admission::Admission;
-use hallpass::audit::{self, Record, Recorder};
+use hallpass::audit::{self, Record, Recorder, Redaction};
 use hallpass::clock::Clock;
 use hallpass::proxy::{
     Cancels, Denials, Dial, Endpoint, Proxy, ProxyTarget, Settings, Targets, Unauthenticated, serve,
@@ -146,7 +146,7 @@ impl Plot {
             password: self.password.map(Secret::new),
             tls,
         };
-        ProxyTarget::new(target, endpoint)
+        ProxyTarget::new(target, endpoint, Redaction::None)
     }
 }
 
