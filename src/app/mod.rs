@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
-use crate::audit::{Event, Keeper, Recorder};
+use crate::audit::{Event, Keeper, Recorder, ValueKey};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerTls};
 use crate::control::{self, Control};
@@ -235,6 +235,7 @@ impl Parts {
     async fn build(config: &Config, stops: &Stops) -> anyhow::Result<(Self, JoinHandle<()>)> {
         parts::make_data_dir(&config.data_dir)?;
         let key = server_key::load_or_make(&config.server_key_file)?;
+        let value_key = ValueKey::derive(&key);
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new());
         let (recorder, writer) =
@@ -261,7 +262,7 @@ impl Parts {
             .context("taking up where the last run ended")?;
 
         let targets = Targets::default();
-        targets.replace(parts::targets(config)?);
+        targets.replace(parts::targets(config, &value_key)?);
         let proxy = Arc::new(Proxy {
             settings: parts::proxy(config),
             targets,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::audit::{self, Durability, SigningKey};
+use crate::audit::{self, Durability, Redaction, SigningKey, ValueKey};
 use crate::clock::Clock;
 use crate::config::{self, Config, ListenerTls, LogFormat, TargetConfig};
 use crate::control::Rules;
@@ -140,11 +140,12 @@ pub(super) fn rules(config: &Config) -> Rules {
     }
 }
 
-pub(super) fn targets(config: &Config) -> anyhow::Result<Vec<ProxyTarget>> {
-    config.targets.iter().map(target).collect()
+pub(super) fn targets(config: &Config, key: &ValueKey) -> anyhow::Result<Vec<ProxyTarget>> {
+    let targets = config.targets.iter();
+    targets.map(|config| target(config, key)).collect()
 }
 
-fn target(config: &TargetConfig) -> anyhow::Result<ProxyTarget> {
+fn target(config: &TargetConfig, key: &ValueKey) -> anyhow::Result<ProxyTarget> {
     let upstream = &config.upstream;
     let verification = match upstream.tls {
         config::UpstreamTls::Off => None,
@@ -165,5 +166,10 @@ fn target(config: &TargetConfig) -> anyhow::Result<ProxyTarget> {
         password: upstream.password.clone(),
         tls,
     };
-    Ok(ProxyTarget::new(config.target.clone(), endpoint))
+    let redaction = match config.parameters {
+        config::Parameters::Full => Redaction::None,
+        config::Parameters::Hash => Redaction::Hash(key.clone()),
+        config::Parameters::Omit => Redaction::Omit,
+    };
+    Ok(ProxyTarget::new(config.target.clone(), endpoint, redaction))
 }

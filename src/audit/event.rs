@@ -378,7 +378,8 @@ pub enum Event {
         parts: u64,
     },
     /// A piece of a message too long for one record. The parts of a `statement`, in order, are the
-    /// message's body as it was sent; the record that names it follows the last.
+    /// message's body as it was sent, or, where its values may not be recorded as they are, its
+    /// parameters; the record that names it follows the last.
     StatementPart {
         /// Whose.
         #[serde(flatten)]
@@ -389,11 +390,21 @@ pub enum Event {
         message: String,
         /// From 1.
         part: u64,
-        /// The bytes.
-        data: Text,
+        /// The bytes; absent where the values among them may not be recorded as they are.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        data: Option<Text>,
+        /// How many bytes they are, where they are absent.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        bytes: Option<u64>,
+        /// The parameters that end in this piece, where the bytes are absent.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        parameters: Vec<Parameter>,
         /// On the last part: the SHA-256 of all parts together, in hexadecimal.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sha256: Option<String>,
+        /// In its place where parameters are hashed: its own keyed hash, in hexadecimal.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        hmac: Option<String>,
     },
     /// Results of a simple query so far, when there are too many for one record.
     StatementResults {

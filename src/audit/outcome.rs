@@ -59,8 +59,12 @@ pub struct Copy {
     pub direction: CopyDirection,
     /// Bytes of `CopyData`.
     pub bytes: u64,
-    /// SHA-256 of those bytes, in hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of those bytes, in hexadecimal; absent where values are not recorded in full.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<String>,
+    /// In its place where parameters are hashed: its own keyed hash, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hmac: Option<String>,
 }
 
 /// Which way a COPY goes.

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::redaction::ValueKey;
+use crate::secret::hex;
+
 /// Bytes that are mostly text: a JSON string if they are UTF-8, else `{"base64": ".."}`.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Text(pub Bytes);
@@ -83,7 +86,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// A bound parameter, as it was sent.
+/// A bound parameter, as it was sent, or what its target lets be recorded of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parameter {
     /// SQL's NULL.
@@ -97,6 +100,30 @@ pub enum Parameter {
         /// The bytes.
         bytes: Bytes,
     },
+    /// Not recorded; its keyed hash is.
+    Hashed {
+        /// HMAC-SHA-256 of what it meant, in hexadecimal: see [`Parameter::hashed`].
+        hmac: String,
+    },
+    /// Not recorded.
+    Omitted,
+}
+
+impl Parameter {
+    /// Its keyed hash in its place. The hash is over the text where the value is text, or where
+    /// its binary type is one whose text is known: so that 42 is the same whichever way it was
+    /// sent. Otherwise it is over the bytes. NULL stays.
+    pub fn hashed(self, key: &ValueKey) -> Self {
+        let hmac = match &self {
+            Self::Null | Self::Hashed { .. } | Self::Omitted => return self,
+            Self::Text(text) => key.hash(&text.0),
+            Self::Binary { oid, bytes } => match readable(*oid, bytes) {
+                Some(value) => key.hash(value.as_bytes()),
+                None => key.hash(bytes),
+            },
+        };
+        Self::Hashed { hmac }
+    }
 }
 
 /// A binary parameter on disk. `value` is for the reader, where the type is one that is known;
@@ -107,6 +134,18 @@ struct BinaryParameter {
     binary: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     value: Option<String>,
+}
+
+/// A hashed parameter on disk.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct HashedParameter<S> {
+    hmac: S,
+}
+
+/// An omitted parameter on disk. Without its length, which would give short values away.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct OmittedParameter {
+    omitted: bool,
 }
 
 impl Serialize for Parameter {
@@ -120,6 +159,8 @@ impl Serialize for Parameter {
                 value: readable(*oid, bytes),
             }
             .serialize(serializer),
+            Self::Hashed { hmac } => HashedParameter { hmac }.serialize(serializer),
+            Self::Omitted => OmittedParameter { omitted: true }.serialize(serializer),
         }
     }
 }
@@ -131,6 +172,8 @@ impl<'de> Deserialize<'de> for Parameter {
         enum OnDisk {
             Null(()),
             Binary(BinaryParameter),
+            Hashed(HashedParameter<String>),
+            Omitted(OmittedParameter),
             Text(Text),
         }
         Ok(match OnDisk::deserialize(deserializer)? {
@@ -143,6 +186,8 @@ impl<'de> Deserialize<'de> for Parameter {
                     .map_err(de::Error::custom)?
                     .into(),
             },
+            OnDisk::Hashed(HashedParameter { hmac }) => Self::Hashed { hmac },
+            OnDisk::Omitted(OmittedParameter { .. }) => Self::Omitted,
         })
     }
 }
@@ -158,9 +203,19 @@ fn readable(oid: u32, bytes: &[u8]) -> Option<String> {
         26 => u32::from_be_bytes(bytes.try_into().ok()?).to_string(),
         700 => f32::from_be_bytes(bytes.try_into().ok()?).to_string(),
         701 => f64::from_be_bytes(bytes.try_into().ok()?).to_string(),
+        2950 => uuid(bytes.try_into().ok()?),
         19 | 25 | 114 | 1042 | 1043 => std::str::from_utf8(bytes).ok()?.to_owned(),
         _ => return None,
     })
+}
+
+fn uuid(bytes: [u8; 16]) -> String {
+    let digits = hex(&bytes);
+    let (a, rest) = digits.split_at(8);
+    let (b, rest) = rest.split_at(4);
+    let (c, rest) = rest.split_at(4);
+    let (d, e) = rest.split_at(4);
+    format!("{a}-{b}-{c}-{d}-{e}")
 }
 
 #[cfg(test)]
@@ -201,12 +256,18 @@ mod tests {
                 oid: 23,
                 bytes: Bytes::from_static(&[1]),
             },
+            Parameter::Hashed {
+                hmac: "0a".to_owned(),
+            },
+            Parameter::Omitted,
         ];
         let json = serde_json::to_string(&parameters).unwrap();
         assert!(
             json.contains(r#"{"oid":23,"binary":"AAAAKg==","value":"42"}"#),
             "{json}"
         );
+        let redacted = r#"{"hmac":"0a"},{"omitted":true}]"#;
+        assert!(json.ends_with(redacted), "{json}");
         assert_eq!(
             serde_json::from_str::<Vec<Parameter>>(&json).unwrap(),
             parameters

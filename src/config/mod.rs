@@ -178,10 +178,23 @@ pub struct TargetConfig {
     pub target: Target,
     /// How it is reached.
     pub upstream: Upstream,
+    /// `parameters`: `full` (default), `hash` or `omit`.
+    pub parameters: Parameters,
     /// `requesters`: principals and `@groups` that may ask for it. Required.
     pub requesters: Vec<String>,
     /// `approvers`: principals and `@groups` that may decide. Required.
     pub approvers: Vec<String>,
+}
+
+/// What the audit holds of the values that clients bind and copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parameters {
+    /// `"full"`: all.
+    Full,
+    /// `"hash"`: a keyed hash of each.
+    Hash,
+    /// `"omit"`: nothing.
+    Omit,
 }
 
 /// How a target's server is reached.

@@ -158,6 +158,7 @@ pub(super) struct RawTarget {
     pub(super) max_connections: Field<i64>,
     pub(super) idle_timeout: Field<String>,
     pub(super) replication: Field<bool>,
+    pub(super) parameters: Field<String>,
     pub(super) requesters: Field<List>,
     pub(super) approvers: Field<List>,
 }

@@ -9,7 +9,7 @@ use super::check::{At, Check, Section, unreadable};
 use super::error::suggest;
 use super::raw::{Field, List, Named, RawPrincipal, RawSecret, RawTarget, Table};
 use super::values;
-use super::{TargetConfig, Upstream, UpstreamTls};
+use super::{Parameters, TargetConfig, Upstream, UpstreamTls};
 use crate::access::{Databases, Target, TargetName};
 use crate::secret::Secret;
 
@@ -35,6 +35,7 @@ fn target_config(
 ) -> Option<TargetConfig> {
     let target = target(section, name, raw);
     let upstream = upstream(section, raw);
+    let parameters = parameters(section, raw);
     let requesters = grantees(section, "requesters", &raw.requesters, people);
     let approvers = grantees(section, "approvers", &raw.approvers, people);
     let (requesters, approvers) = (requesters?, approvers?);
@@ -48,6 +49,7 @@ fn target_config(
     Some(TargetConfig {
         target: target?,
         upstream: upstream?,
+        parameters,
         requesters,
         approvers,
     })
@@ -140,6 +142,17 @@ fn choose_default(
             None
         }
     }
+}
+
+fn parameters(section: &mut Section<'_, '_>, raw: &RawTarget) -> Parameters {
+    const WORDS: [(&str, Parameters); 3] = [
+        ("full", Parameters::Full),
+        ("hash", Parameters::Hash),
+        ("omit", Parameters::Omit),
+    ];
+    section
+        .optional("parameters", &raw.parameters, values::choice(&WORDS))
+        .unwrap_or(Parameters::Full)
 }
 
 fn upstream(section: &mut Section<'_, '_>, raw: &RawTarget) -> Option<Upstream> {

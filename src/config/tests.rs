@@ -235,6 +235,20 @@ fn whoever_is_named_in_a_list_must_be_there() {
 }
 
 #[test]
+fn values_are_recorded_unless_a_target_says_otherwise() {
+    let parameters = |line: &str| {
+        let config = load(&format!("{PRINCIPALS}{TARGET}{line}\n")).unwrap();
+        config.targets[0].parameters
+    };
+    assert_eq!(parameters(""), Parameters::Full);
+    assert_eq!(parameters("parameters = \"hash\""), Parameters::Hash);
+    assert_eq!(parameters("parameters = \"omit\""), Parameters::Omit);
+    let error = error_of_target("parameters = \"hashed\"");
+    assert!(error.contains("`hashed` is unknown"), "{error}");
+    assert!(error.contains("`hash`"), "{error}");
+}
+
+#[test]
 fn databases_and_their_default_must_fit() {
     let all = TARGET.replace("[\"orders\"]", "[\"*\"]");
     let missing = errors(&format!("{PRINCIPALS}{all}"));

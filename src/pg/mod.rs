@@ -24,6 +24,7 @@ mod sqlstate;
 pub mod startup;
 pub mod statements;
 mod stream;
+pub mod values;
 
 pub use error::{ErrorReply, Notice};
 pub use reader::Malformed;

@@ -29,6 +29,7 @@ use super::refusal::Refusal;
 use super::relay::Relay;
 use super::targets::{Claim, ProxyTarget};
 use super::upstream::{self, Upstream};
+use super::values::Values;
 use super::{CloseReason, Proxy};
 use crate::access::ConnectionId;
 use crate::admission::{Admittee, ConnectionInfo, Permit};
@@ -298,6 +299,7 @@ fn begin<'a, S: Io, D: Dial>(
     let scribe = Scribe {
         recorder: proxy.recorder.clone(),
         metrics: proxy.metrics.target(origin.target.as_str()),
+        values: Values::new(target.redaction.clone()),
         origin,
     };
     let relay = Relay::new(
@@ -353,7 +355,7 @@ async fn end<S: Io, D: Dial>(
     } = connection;
     let totals = relay.totals;
     let statements = relay.tracker.statements();
-    let scribe = relay.scribe.clone();
+    let mut scribe = relay.scribe.clone();
     let ender = Ender {
         dialer: &proxy.dialer,
         target: &target,
@@ -370,8 +372,8 @@ async fn end<S: Io, D: Dial>(
         let lag = closed_at.saturating_duration_since(permit.deadline());
         proxy.metrics.expiry_lag(lag);
     }
-    let target = scribe.origin.target.as_str();
-    proxy.metrics.closed(target, reason.label());
+    let name = scribe.origin.target.as_str();
+    proxy.metrics.closed(name, reason.label());
     let mut batch = scribe.batch(&mut facts, Instant::now());
     let upstream_pid = registration.upstream_key().process_id;
     let origin = Arc::clone(&scribe.origin);

@@ -18,6 +18,7 @@ mod refusal;
 mod relay;
 mod targets;
 mod upstream;
+mod values;
 
 use std::sync::Arc;
 use std::time::Duration;

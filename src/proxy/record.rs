@@ -8,14 +8,11 @@ use super::connection::Arrival;
 use super::handshake::Client;
 use super::refusal::Refusal;
 use super::targets::ProxyTarget;
+use super::values::Values;
 use super::{Proxy, upstream};
 use crate::admission::Permit;
-use crate::audit::{
-    Batch, CommandResult, Copy, CopyDirection, Event, Origin, Outcome, Parameter, Recorder,
-    StatementKind, Text,
-};
+use crate::audit::{Batch, CommandResult, Event, Origin, Outcome, Recorder, StatementKind, Text};
 use crate::pg::statements::{self as pg, Fact};
-use crate::secret::hex;
 use crate::telemetry::TargetMetrics;
 
 /// Bytes of a claim that are recorded: names are shorter, and strangers make claims.
@@ -116,11 +113,13 @@ pub(super) struct Scribe {
     pub(super) recorder: Recorder,
     pub(super) origin: Arc<Origin>,
     pub(super) metrics: TargetMetrics,
+    /// What its target lets be recorded of values.
+    pub(super) values: Values,
 }
 
 impl Scribe {
     /// The facts as one batch, which empties them. Counts what finished.
-    pub(super) fn batch(&self, facts: &mut Vec<Fact>, now: Instant) -> Batch {
+    pub(super) fn batch(&mut self, facts: &mut Vec<Fact>, now: Instant) -> Batch {
         let mut batch = self.recorder.batch();
         for fact in facts.drain(..) {
             batch.push(&self.event(fact, now));
@@ -128,7 +127,7 @@ impl Scribe {
         batch
     }
 
-    fn event(&self, fact: Fact, now: Instant) -> Event {
+    fn event(&mut self, fact: Fact, now: Instant) -> Event {
         let origin = Arc::clone(&self.origin);
         match fact {
             Fact::Prepared {
@@ -155,24 +154,11 @@ impl Scribe {
                 portal: named(portal),
                 sql: source.sql.map(Text),
                 prepared: source.prepared,
-                parameters: parameters.into_iter().map(parameter).collect(),
+                parameters: self.values.parameters(parameters),
                 parts,
             },
             Fact::Started(started) => self.started(started),
-            Fact::Part {
-                statement,
-                message,
-                part,
-                data,
-                sha256,
-            } => Event::StatementPart {
-                origin,
-                statement,
-                message: message.to_owned(),
-                part,
-                data: Text(data),
-                sha256: sha256.map(|hash| hex(&hash)),
-            },
+            Fact::Part(part) => self.values.part(origin, part),
             Fact::Results {
                 statement,
                 tags,
@@ -181,7 +167,7 @@ impl Scribe {
                 origin,
                 statement,
                 results: results(tags),
-                copies: copies.iter().map(copy).collect(),
+                copies: self.values.copies(&copies),
             },
             Fact::Finished(finished) => self.finished(finished, now),
             Fact::CommitFailed {
@@ -209,7 +195,7 @@ impl Scribe {
             sql: started.source.sql.map(Text),
             prepared: started.source.prepared,
             bound: started.bound,
-            parameters: started.parameters.into_iter().map(parameter).collect(),
+            parameters: self.values.parameters(started.parameters),
             function: started.function,
             parts: started.parts,
         }
@@ -235,7 +221,7 @@ impl Scribe {
             sqlstate: tally.sqlstate.map(code),
             rows: tally.rows,
             bytes: tally.bytes,
-            copies: tally.copies.iter().map(copy).collect(),
+            copies: self.values.copies(&tally.copies),
             microseconds: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         }
     }
@@ -254,24 +240,4 @@ fn results(tags: Vec<bytes::Bytes>) -> Vec<CommandResult> {
     tags.into_iter()
         .map(|tag| CommandResult { tag: Text(tag) })
         .collect()
-}
-
-fn parameter(parameter: pg::Parameter) -> Parameter {
-    match parameter {
-        pg::Parameter::Null => Parameter::Null,
-        pg::Parameter::Text(text) => Parameter::Text(Text(text)),
-        pg::Parameter::Binary(oid, bytes) => Parameter::Binary { oid, bytes },
-    }
-}
-
-fn copy(copied: &pg::Copied) -> Copy {
-    Copy {
-        direction: if copied.from_client {
-            CopyDirection::In
-        } else {
-            CopyDirection::Out
-        },
-        bytes: copied.bytes,
-        sha256: hex(&copied.sha256),
-    }
 }

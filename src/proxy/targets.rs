@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 
 use crate::access::{Target, TargetName};
+use crate::audit::Redaction;
 use crate::pg::startup::Startup;
 use crate::secret::Secret;
 use crate::tls::UpstreamTls;
@@ -34,16 +35,19 @@ pub struct ProxyTarget {
     pub target: Target,
     /// The server.
     pub endpoint: Endpoint,
+    /// What the record holds of bound and copied values.
+    pub redaction: Redaction,
     /// The server refused protocol 3.2 once; it is not asked again.
     pub(super) only_3_0: AtomicBool,
 }
 
 impl ProxyTarget {
-    /// A target and its server.
-    pub fn new(target: Target, endpoint: Endpoint) -> Self {
+    /// A target, its server, and what is recorded of its values.
+    pub fn new(target: Target, endpoint: Endpoint, redaction: Redaction) -> Self {
         Self {
             target,
             endpoint,
+            redaction,
             only_3_0: AtomicBool::new(false),
         }
     }

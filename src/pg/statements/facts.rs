@@ -65,18 +65,7 @@ pub enum Fact {
     /// A statement is about to run.
     Started(Started),
     /// A piece of a message too long for one record.
-    Part {
-        /// The number of the fact that will follow.
-        statement: u64,
-        /// The message's name.
-        message: &'static str,
-        /// From 1.
-        part: u64,
-        /// The bytes.
-        data: Bytes,
-        /// On the last one: the hash of all.
-        sha256: Option<[u8; 32]>,
-    },
+    Part(Part),
     /// Results of a statement that has more than fit one fact.
     Results {
         /// Its number.
@@ -95,6 +84,48 @@ pub enum Fact {
         /// Why.
         sqlstate: [u8; 5],
     },
+}
+
+/// A frontend message that may be too long for one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message {
+    /// `Query`
+    Query,
+    /// `Parse`
+    Parse,
+    /// `Bind`
+    Bind,
+    /// `FunctionCall`
+    FunctionCall,
+}
+
+impl Message {
+    /// PostgreSQL's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Query => "Query",
+            Self::Parse => "Parse",
+            Self::Bind => "Bind",
+            Self::FunctionCall => "FunctionCall",
+        }
+    }
+}
+
+/// A piece of a message too long for one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The number of the fact that will follow.
+    pub statement: u64,
+    /// What it is a piece of.
+    pub message: Message,
+    /// From 1.
+    pub part: u64,
+    /// The bytes.
+    pub data: Bytes,
+    /// On a Bind's first: the OIDs of its parameters' types, as far as they are known.
+    pub types: Vec<u32>,
+    /// On the last one: the hash of all.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// A statement is about to run.

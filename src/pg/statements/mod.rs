@@ -25,7 +25,9 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-pub use self::facts::{Copied, Fact, Finished, Kind, Outcome, Parameter, Source, Started, Tally};
+pub use self::facts::{
+    Copied, Fact, Finished, Kind, Message, Outcome, Parameter, Part, Source, Started, Tally,
+};
 use self::names::{Budget, Lease, Names};
 use self::queue::Queue;
 use super::frame::FrameError;

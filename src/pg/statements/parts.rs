@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::sent::{Outgoing, name};
-use super::{Fact, Source, Tracker, Violation, WHOLE};
+use super::{Fact, Message, Part, Source, Tracker, Violation, WHOLE};
 use crate::pg::Malformed;
 use crate::pg::frame::{HEADER, Header};
 use crate::pg::reader::Reader;
@@ -20,6 +20,7 @@ pub(super) struct Long {
     left: u64,
     parts: u64,
     hash: Sha256,
+    types: Vec<u32>,
     head: Head,
 }
 
@@ -51,12 +52,12 @@ impl Head {
         })
     }
 
-    fn message(&self) -> &'static str {
+    fn message(&self) -> Message {
         match self {
-            Self::Query => "Query",
-            Self::Parse { .. } => "Parse",
-            Self::Bind { .. } => "Bind",
-            Self::FunctionCall { .. } => "FunctionCall",
+            Self::Query => Message::Query,
+            Self::Parse { .. } => Message::Parse,
+            Self::Bind { .. } => Message::Bind,
+            Self::FunctionCall { .. } => Message::FunctionCall,
         }
     }
 }
@@ -70,15 +71,26 @@ impl Tracker {
         // Before anything of it is forwarded: what is not a message must not reach the upstream.
         let malformed = |Malformed| Violation::Malformed(header.tag);
         let head = Head::read(header.tag, start).map_err(malformed)?;
+        let types = self.types_of(&head);
         let statement = self.number();
         self.outgoing = Outgoing::Long(Box::new(Long {
             statement,
             left: header.body,
             parts: 0,
             hash: Sha256::new(),
+            types,
             head,
         }));
         Ok(HEADER)
+    }
+
+    /// The types of the parameters that it binds, as far as they are known.
+    fn types_of(&self, head: &Head) -> Vec<u32> {
+        let Head::Bind { statement, .. } = head else {
+            return Vec::new();
+        };
+        let definition = self.statements.resolve(statement, self.group);
+        definition.map_or_else(Vec::new, |it| it.types.clone())
     }
 
     /// Takes the next part. 0: it is not there yet.
@@ -100,13 +112,14 @@ impl Tracker {
         long.left -= data.len() as u64;
         long.parts += 1;
         let last = long.left == 0;
-        facts.push(Fact::Part {
+        facts.push(Fact::Part(Part {
             statement: long.statement,
             message: long.head.message(),
             part: long.parts,
             data: Bytes::copy_from_slice(data),
+            types: std::mem::take(&mut long.types),
             sha256: last.then(|| long.hash.clone().finalize().into()),
-        });
+        }));
         if last {
             self.end_long(long.head, long.statement, long.parts, now, facts);
         } else {

@@ -320,7 +320,7 @@ impl Fact {
                 source, parameters, ..
             } => text(source) + values(parameters),
             Self::Started(it) => text(&it.source) + values(&it.parameters),
-            Self::Part { data, .. } => 2 * data.len(),
+            Self::Part(it) => 2 * it.data.len(),
             Self::Results { .. } | Self::Finished(_) | Self::CommitFailed { .. } => 0,
         }
     }

@@ -642,7 +642,7 @@ fn a_statement_longer_than_a_record_goes_into_parts_whole() {
     let parts: Vec<u8> = facts
         .iter()
         .filter_map(|fact| match fact {
-            Fact::Part { data, .. } => Some(data.to_vec()),
+            Fact::Part(part) => Some(part.data.to_vec()),
             _ => None,
         })
         .flatten()
@@ -654,7 +654,7 @@ fn a_statement_longer_than_a_record_goes_into_parts_whole() {
     assert_eq!((started.statement, started.source.sql.as_ref()), (1, None));
     let count = facts.len() as u64 - 1;
     assert_eq!(started.parts, count);
-    let Some(Fact::Part { sha256, .. }) = facts.get(facts.len() - 2) else {
+    let Some(Fact::Part(Part { sha256, .. })) = facts.get(facts.len() - 2) else {
         panic!("{facts:?}")
     };
     assert_eq!(*sha256, Some(Sha256::digest(&bytes[5..]).into()));

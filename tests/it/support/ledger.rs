@@ -33,8 +33,10 @@ pub struct Statement {
 pub struct Message {
     /// Its name (`Query`).
     pub kind: String,
-    /// Its body, as it was sent.
+    /// Its body, as it was sent, where it is on record.
     pub body: Vec<u8>,
+    /// What is on record of its values where its body is not.
+    pub parameters: Vec<Parameter>,
     /// How many records hold it.
     pub parts: u64,
 }
@@ -128,7 +130,9 @@ impl Ledger {
             message,
             part,
             data,
+            parameters,
             sha256: hash,
+            ..
         } = event
         else {
             return;
@@ -138,23 +142,25 @@ impl Ledger {
         whole.kind.clone_from(message);
         whole.parts += 1;
         assert_eq!(*part, whole.parts, "the parts come in order");
-        whole.body.extend_from_slice(&data.0);
+        let data = data.iter().flat_map(|data| &data.0[..]);
+        whole.body.extend(data);
+        whole.parameters.extend_from_slice(parameters);
         if let Some(hash) = hash {
             assert_eq!(*hash, hex(&sha256(&whole.body)), "the hash of all parts");
         }
     }
 
     /// The body of a message in parts.
-    fn message(&self, place: Place, parts: u64, kind: &str) -> &[u8] {
+    fn message(&self, place: Place, parts: u64, kind: &str) -> &Message {
         let message = &self.messages[&place];
         assert_eq!((message.parts, &*message.kind), (parts, kind));
-        &message.body
+        message
     }
 
     /// The text of a message in parts.
     fn whole(&self, place: Place, parts: u64, kind: &str) -> String {
-        let body = self.message(place, parts, kind);
-        let mut strings = body.split(|&byte| byte == 0);
+        let message = self.message(place, parts, kind);
+        let mut strings = message.body.split(|&byte| byte == 0);
         let text = strings.nth(usize::from(kind == "Parse")).unwrap();
         String::from_utf8_lossy(text).into_owned()
     }
@@ -187,6 +193,9 @@ impl Ledger {
         self.texts.insert(place, sql.clone());
         let parameters = match bound {
             Some(bound) => self.values[&elsewhere(*bound)].clone(),
+            None if function.is_some() && *parts > 0 => {
+                bound_to_call(self.message(place, *parts, "FunctionCall"))
+            }
             None => parameters.clone(),
         };
         self.values.insert(place, parameters.clone());
@@ -263,22 +272,37 @@ fn as_logged(parameters: &[Parameter]) -> Option<String> {
             Parameter::Text(text) => {
                 Some(format!("${i} = '{}'", text.to_lossy().replace('\'', "''")))
             }
-            Parameter::Binary { .. } => None,
+            Parameter::Binary { .. } | Parameter::Hashed { .. } | Parameter::Omitted => None,
         })
         .collect();
     shown.map(|shown| shown.join(", "))
 }
 
-/// The parameters of a Bind message.
-fn bound(body: &[u8]) -> Vec<Parameter> {
-    let bind = frontend::bind(body).unwrap();
-    let value = |value: &Value<'_>| match value {
+/// The parameters of a Bind message, or what is on record of them.
+fn bound(message: &Message) -> Vec<Parameter> {
+    if message.body.is_empty() {
+        return message.parameters.clone();
+    }
+    let bind = frontend::bind(&message.body).unwrap();
+    bind.parameters.iter().map(parameter).collect()
+}
+
+/// The arguments of a FunctionCall message, or what is on record of them.
+fn bound_to_call(message: &Message) -> Vec<Parameter> {
+    if message.body.is_empty() {
+        return message.parameters.clone();
+    }
+    let call = frontend::function_call(&message.body).unwrap();
+    call.arguments.iter().map(parameter).collect()
+}
+
+fn parameter(value: &Value<'_>) -> Parameter {
+    match value {
         Value::Null => Parameter::Null,
         Value::Text(text) => Parameter::Text((*text).into()),
         Value::Binary(bytes) => Parameter::Binary {
             oid: 0,
             bytes: Bytes::copy_from_slice(bytes),
         },
-    };
-    bind.parameters.iter().map(value).collect()
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hallpass::access::{Databases, RequestId, Session, SessionId, SessionState, Target};
 use hallpass::admission::Admission;
-use hallpass::audit::{self, Record, Recorder, SigningKey};
+use hallpass::audit::{self, Record, Recorder, Redaction, SigningKey};
 use hallpass::clock::Clock;
 use hallpass::proxy::{
     Cancels, Denials, Dial, Endpoint, Proxy, ProxyTarget, Settings, Targets, Unauthenticated, serve,
@@ -145,7 +145,7 @@ impl Plot {
             password: self.password.map(Secret::new),
             tls,
         };
-        ProxyTarget::new(target, endpoint)
+        ProxyTarget::new(target, endpoint, Redaction::None)
     }
 }
 
