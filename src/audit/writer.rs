@@ -64,9 +64,7 @@ impl Writer {
         settings: &Settings,
         volume: Arc<dyn Volume>,
         (head, last_segment): (Head, Option<u64>),
-        health: Arc<Health>,
-        clock: Clock,
-        metrics: Arc<Metrics>,
+        (health, clock, metrics): (Arc<Health>, Clock, Arc<Metrics>),
     ) -> Self {
         Self {
             volume,
