@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::folder::{Folder, OpenError, Volume};
-use super::health::Health;
+use super::health::{self, Health};
 use super::writer::{Job, Writer};
 use super::{Batch, Event, Head, SigningKey, recovery};
 use crate::clock::Clock;
@@ -98,7 +99,12 @@ impl Recorder {
         let left = recovery::left_behind(&settings.folder, resumption.torn.as_ref(), &clock)?;
         let place = (resumption.head, resumption.last_segment);
         let folder = Arc::new(folder);
-        Ok(Self::over(folder, place, left, settings, clock, metrics))
+        let (recorder, writer) = Self::over(folder, place, left, settings, clock, metrics);
+        health::watch(&recorder.health, Handle::current()).map_err(|source| OpenError::Io {
+            path: settings.folder.clone(),
+            source,
+        })?;
+        Ok((recorder, writer))
     }
 
     /// Starts the writer behind a place in the log, with the records that are left to be made.
