@@ -2,12 +2,16 @@
 //! of nothing else.
 
 mod api;
+#[allow(dead_code, reason = "for the commands that read the audit")]
+mod columns;
 mod completions;
 mod config;
 mod connect;
 mod connections;
 mod demo;
 mod error;
+#[allow(dead_code, reason = "for the commands that read the audit")]
+mod highlight;
 mod human;
 mod login;
 mod out;
