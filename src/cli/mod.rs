@@ -15,6 +15,8 @@ mod highlight;
 mod human;
 mod login;
 mod out;
+#[allow(dead_code, reason = "for the commands that read the audit")]
+mod pager;
 mod psql;
 mod requests;
 mod serve;

@@ -66,7 +66,7 @@ pub(super) fn width() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into())
 }
 
-/// Prints `text` and ends the line.
+/// Prints `text` and ends the line; what may be long goes through [`super::pager::Pages`].
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     write(text).map_err(CliError::Output)
 }
