@@ -21,13 +21,13 @@ use tokio::runtime::{Builder, Runtime};
 const SQL: &str = "SELECT abalance FROM pgbench_accounts WHERE aid = $1;";
 
 fn origin() -> Arc<Origin> {
-    Arc::new(Origin {
-        connection: ConnectionId::from_random(1),
-        session: SessionId::from_random(2),
-        principal: "maya".parse().expect("a name"),
-        target: "orders-admin".parse().expect("a name"),
-        database: "analytics".into(),
-    })
+    Arc::new(Origin::new(
+        ConnectionId::from_random(1),
+        SessionId::from_random(2),
+        "maya".parse().expect("a name"),
+        "orders-admin".parse().expect("a name"),
+        "analytics".into(),
+    ))
 }
 
 fn started(origin: &Arc<Origin>, statement: u64) -> Event {
