@@ -305,7 +305,7 @@ impl Parts {
             self.admission.expire_due();
             self.proxy.denials.flush(&self.recorder).await;
             self.reload_certificates();
-            self.metrics.audit_available(self.recorder.is_healthy());
+            self.metrics.audit_available(self.recorder.health().is_ok());
         }
     }
 
