@@ -29,6 +29,7 @@ mod recovery;
 mod redaction;
 mod seal;
 mod segment;
+pub mod ship;
 pub mod source;
 mod text;
 mod writer;
