@@ -49,6 +49,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Run {
     world: World,
     audit_broken: bool,
+    /// Restarts with a store that could not be written just before.
+    forgetful: u64,
     ends: HashMap<String, String>,
 }
 
@@ -97,6 +99,8 @@ impl Run {
     }
 
     async fn restart(mut self) -> Self {
+        // That it was recorded could not be noted: it may be recorded again.
+        self.forgetful += u64::from(self.world.store.read_only.load(Ordering::SeqCst));
         self.repair();
         self.world = self.world.restart().await;
         self.world.control.recover().await.unwrap();
@@ -160,7 +164,8 @@ impl Run {
         self.check_audit(&self.requests().await, &sessions);
     }
 
-    /// Every transition is in the audit exactly once.
+    /// Every transition is in the audit exactly once; more often only if hallpass died while the
+    /// store could not note that it was there.
     fn check_audit(&self, requests: &[AccessRequest], sessions: &[Session]) {
         let mut count: HashMap<String, u64> = HashMap::new();
         for event in self.world.audit() {
@@ -174,21 +179,20 @@ impl Run {
             let kind = value["type"].as_str().unwrap();
             *count.entry(format!("{id} {kind}")).or_default() += 1;
         }
-        let mut expected: HashMap<String, u64> = HashMap::new();
+        let mut expected: HashSet<String> = HashSet::new();
         for request in requests {
             let (id, state) = (request.id, request.state.name());
-            expected.insert(format!("{id} request_submitted"), 1);
+            expected.insert(format!("{id} request_submitted"));
             if state != "pending" {
-                expected.insert(format!("{id} request_{state}"), 1);
+                expected.insert(format!("{id} request_{state}"));
             }
         }
         for session in sessions.iter().filter(|s| s.state.is_final()) {
-            expected.insert(
-                format!("{} session_{}", session.id, session.state.name()),
-                1,
-            );
+            expected.insert(format!("{} session_{}", session.id, session.state.name()));
         }
-        assert_eq!(count, expected);
+        assert_eq!(count.keys().cloned().collect::<HashSet<_>>(), expected);
+        let most = 1 + self.forgetful;
+        assert!(count.values().all(|n| *n <= most), "{count:?}");
     }
 }
 
@@ -202,7 +206,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let world = World::new();
-            let mut run = Run { world, audit_broken: false, ends: HashMap::new() };
+            let mut run = Run { world, audit_broken: false, ends: HashMap::new(), forgetful: 0 };
             for step in steps {
                 run = run.take(step).await;
                 run.check().await;
