@@ -52,12 +52,17 @@ pub enum FaultKind {
     Index,
     /// The log does not hold a head that it must.
     Head,
-    /// A connection or a statement lacks a record, or has one too many.
+    /// A connection or a statement lacks a record or a part, or has one too many.
     Incomplete,
-    /// The parts of a statement are not what they were.
-    Parts,
     /// Nothing is signed that must be.
     Unsigned,
+}
+
+impl FaultKind {
+    /// Whether records are bad or missing, not only what helps to find them.
+    pub fn is_of_records(self) -> bool {
+        self != Self::Index
+    }
 }
 
 /// Where a record is: a file and a line.

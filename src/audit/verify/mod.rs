@@ -13,6 +13,8 @@ mod line;
 mod reading;
 mod report;
 mod signatures;
+#[cfg(test)]
+mod tests;
 mod torn;
 mod walk;
 

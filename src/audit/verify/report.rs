@@ -97,7 +97,9 @@ impl Report {
     /// The last record before anything that is wrong; all if nothing is.
     pub fn sound_up_to(&self) -> Option<u64> {
         let first = self.first?.seq;
-        let bad = self.faults.iter().map(|fault| fault.seq).min();
+        let of_records = |fault: &&Fault| fault.kind.is_of_records();
+        let bad = self.faults.iter().filter(of_records).map(|fault| fault.seq);
+        let bad = bad.min();
         let last = bad.map_or(self.last?.seq, |bad| bad.saturating_sub(1));
         (last >= first).then_some(last)
     }

@@ -1,5 +1,8 @@
 //! The way through a log, record by record.
 
+mod end;
+mod links;
+
 use std::io;
 use std::sync::Arc;
 
@@ -8,10 +11,10 @@ use jiff::Timestamp;
 use super::super::archive::{Archive, Stored};
 use super::super::files::FileKind;
 use super::super::index::Index;
-use super::super::{Event, Hash, Head, Record};
-use super::anchors::{Anchors, is_signed};
+use super::super::{Hash, Head};
+use super::anchors::Anchors;
 use super::contents::{Contents, difference};
-use super::fault::{Fault, FaultKind, Place, are, records};
+use super::fault::{Fault, FaultKind, Place};
 use super::gaps::Gaps;
 use super::ledger::{Ledger, Objection};
 use super::line::Line;
@@ -205,167 +208,6 @@ impl<'a> Walk<'a> {
         Err(place.fault(FaultKind::Torn, due, what, means).into())
     }
 
-    /// Checks that a record follows the one before it.
-    fn link(&mut self, line: &Line<'_>, bytes: &[u8]) -> Result<(), Fault> {
-        if self.here.line == 1 {
-            return self.begin_segment(line, bytes);
-        }
-        if let Line::Other(record) = line
-            && matches!(record.event, Event::SegmentOpened { .. })
-        {
-            let what = "a segment begins in the middle of a file";
-            let means = "two files were put together";
-            let due = self.due();
-            return Err(self.here.fault(FaultKind::Opening, due, what, means));
-        }
-        match self.head {
-            Some(head) => self.follow(head, line, bytes),
-            None => Ok(()),
-        }
-    }
-
-    fn follow(&self, head: Head, line: &Line<'_>, bytes: &[u8]) -> Result<(), Fault> {
-        let (seq, due) = (line.seq(), head.seq + 1);
-        let follows = line.follows(&head.hash);
-        if seq == due {
-            return match follows {
-                true => Ok(()),
-                false => Err(self.broken(head, line, bytes)),
-            };
-        }
-        let fault = |kind, what: String, means: &str| self.here.fault(kind, due, what, means);
-        if follows {
-            let what = format!("the record has number {seq} where {due} is due");
-            let means = format!("record {due} was changed");
-            return Err(fault(FaultKind::Sequence, what, &means));
-        }
-        if seq > due {
-            let missing = records(due, seq - 1);
-            let what = format!("{missing} {} missing before this one", are(due, seq - 1));
-            let means = "deleted, lost, or moved elsewhere";
-            return Err(fault(FaultKind::Missing, what, means).up_to(seq - 1));
-        }
-        let what = format!("record {seq} is here where {due} is due");
-        let means =
-            format!("record {seq} was put here a second time, or moved; perhaps others were too");
-        Err(fault(FaultKind::Repeated, what, &means))
-    }
-
-    /// The record here is not linked to the one before it.
-    fn broken(&self, head: Head, line: &Line<'_>, bytes: &[u8]) -> Fault {
-        let seq = head.seq;
-        let what = format!(
-            "record {seq} is not the one that record {} was linked to when it was written",
-            seq + 1
-        );
-        if let Line::Other(record) = line
-            && self.vouches(record, bytes)
-        {
-            let means = format!("record {seq} was changed: the next one is signed");
-            return self.place.fault(FaultKind::Chain, seq, what, means);
-        }
-        let means = format!(
-            "record {seq} was changed, or the one after it, or all from there on were replaced"
-        );
-        let fault = self.place.fault(FaultKind::Chain, seq, what, means);
-        fault.up_to(seq + 1)
-    }
-
-    /// Whether a record is a checkpoint of the log's own key: then it was not changed itself.
-    fn vouches(&self, record: &Record, bytes: &[u8]) -> bool {
-        let known = |key| self.signatures.keys.iter().any(|it| it.key == key);
-        matches!(record.event, Event::Checkpoint { key, .. } if known(key))
-            && is_signed(bytes, record) == Some(true)
-    }
-
-    /// The first record of a segment.
-    fn begin_segment(&mut self, line: &Line<'_>, bytes: &[u8]) -> Result<(), Fault> {
-        let first = self.segment.first;
-        let due = self.head.map_or(1, |head| head.seq + 1);
-        if line.seq() != first {
-            return Err(self.misnamed(line));
-        }
-        if first < due {
-            let what = format!("the segment begins with record {first}, which was there already");
-            let means = "the file is a copy under another name, or of another log";
-            return Err(self.here.fault(FaultKind::Repeated, due, what, means));
-        }
-        if first > due {
-            self.skip(due, line)?;
-        } else {
-            self.follow(self.head.unwrap_or(Head::START), line, bytes)?;
-        }
-        self.check_opening(line)
-    }
-
-    fn misnamed(&self, line: &Line<'_>) -> Fault {
-        let (first, due) = (self.segment.first, self.due());
-        let seq = line.seq();
-        let what = format!("the file's name says that record {first} is its first, and {seq} is");
-        let head = self.head.unwrap_or(Head::START);
-        let means = match line.follows(&head.hash) {
-            true => format!("record {due} was changed, or the file was renamed"),
-            false => {
-                "the file was renamed, or swapped with another, or its beginning was cut off".into()
-            }
-        };
-        let bad = due.min(first);
-        self.here.fault(FaultKind::Name, bad, what, means)
-    }
-
-    /// Records up to this segment's first are not there.
-    fn skip(&mut self, due: u64, line: &Line<'_>) -> Result<(), Fault> {
-        let hash = line.prev().unwrap_or(Hash::NONE);
-        let last = Head {
-            seq: self.segment.first - 1,
-            hash,
-        };
-        let known = self.demands.heads.contains(&last);
-        let excused = self.head.is_none() && (self.demands.part || known);
-        self.gaps.meet((due, last.seq), hash, &self.here, excused);
-        self.report
-            .notes
-            .extend(self.anchors.pass(last, &self.here)?);
-        self.ledger.gap();
-        Ok(())
-    }
-
-    fn check_opening(&mut self, line: &Line<'_>) -> Result<(), Fault> {
-        let seq = line.seq();
-        let fault = |what: String, means| self.here.fault(FaultKind::Opening, seq, what, means);
-        let (previous, key) = match line {
-            Line::Other(record) => match record.event {
-                Event::SegmentOpened { previous, key } => (previous, key),
-                _ => {
-                    return Err(fault(
-                        "the segment does not begin with its opening".into(),
-                        FORGED,
-                    ));
-                }
-            },
-            Line::Statement(_) => {
-                return Err(fault(
-                    "the segment does not begin with its opening".into(),
-                    FORGED,
-                ));
-            }
-        };
-        let fits = match previous {
-            None => seq == 1,
-            Some(it) => Some(it) == self.before || self.gaps.has(it, seq),
-        };
-        if !fits {
-            let says = previous.map_or("there is none".to_owned(), |it| {
-                format!("it begins with record {it}")
-            });
-            return Err(fault(
-                format!("of the segment before, this one says that {says}"),
-                FORGED,
-            ));
-        }
-        self.signatures.opened(key, seq, &self.here)
-    }
-
     /// A record is linked to what comes before.
     fn arrive(&mut self, seq: u64, hash: Hash, at: Timestamp) -> Result<(), Fault> {
         let head = Head { seq, hash };
@@ -493,96 +335,4 @@ impl<'a> Walk<'a> {
         let same = bytes.strip_suffix(b"\n") == Some(&written[..]);
         (!same).then_some("how it is written")
     }
-
-    /// After the last record, or after one that ended the verification with `fault`.
-    pub(super) fn finish(mut self, fault: Option<Fault>) -> io::Result<Report> {
-        match fault {
-            Some(fault) => self.report.faults.insert(0, fault),
-            None => self.check_end()?,
-        }
-        let order = |fault: &Fault| fault.seq;
-        self.report.faults.sort_by_key(order);
-        let mut report = self.report;
-        report.sound = report.faults.is_empty();
-        report.sessions = self.ledger.sessions.len() as u64;
-        report.connections = self.ledger.connections;
-        report.statements = self.ledger.statements;
-        report.unknown_outcomes = self.ledger.unknown;
-        report.crashed_connections = self.ledger.crashed;
-        for (_, statements) in self.ledger.open.iter() {
-            report.open_connections += 1;
-            report.open_statements += statements.len() as u64;
-        }
-        report.checkpoints = self.signatures.checkpoints;
-        report.keys = self.signatures.keys;
-        report.signed = self.signatures.signed;
-        report.unsigned = match (report.signed, report.last) {
-            (Some(signed), Some(last)) => last.seq - signed.seq,
-            _ => report.records,
-        };
-        report.deleted = self.gaps.deleted();
-        report.head = self.head;
-        Ok(report)
-    }
-
-    fn check_end(&mut self) -> io::Result<()> {
-        let last = self.head.unwrap_or(Head::START).seq;
-        let signed = self.signatures.signed.map(|signed| signed.seq);
-        let end = self.anchors.finish(last, &self.place).err();
-        let mut faults = self.gaps.finish(signed);
-        faults.extend(end);
-        if !self.demands.keys.is_empty() && signed.is_none() {
-            let first = self.report.first.map_or(1, |first| first.seq);
-            faults.push(self.unsigned(first, last));
-        } else if self.demands.closed && signed != Some(last) {
-            faults.push(self.unsigned(signed.unwrap_or(0) + 1, last));
-        }
-        if self.demands.closed && !self.ledger.open.is_empty() {
-            let what = "connections are open after the last record";
-            let means = "the log has not come to its end, or its end was cut off";
-            faults.push(self.place.fault(FaultKind::Incomplete, last, what, means));
-        }
-        for fault in faults {
-            self.add(fault);
-        }
-        self.remark()
-    }
-
-    fn unsigned(&self, first: u64, last: u64) -> Fault {
-        let which = records(first, last);
-        let what = format!("{which} {} not signed", are(first, last));
-        let means = "anybody who could write to the log may have made or changed them";
-        let fault = self.place.fault(FaultKind::Unsigned, first, what, means);
-        fault.up_to(last)
-    }
-
-    /// What is odd and not wrong.
-    fn remark(&mut self) -> io::Result<()> {
-        let torn = self.torn.notes(self.archive.source())?;
-        self.report.notes.extend(torn);
-        if self.steps_back > 0 {
-            let times = self.steps_back;
-            self.note(format!(
-                "the clock was set back by more than a minute, {times} times"
-            ));
-        }
-        if self.ledger.refused > 0 {
-            let refused = self.ledger.refused;
-            self.note(format!(
-                "{refused} statements were refused, because they could not be recorded"
-            ));
-        }
-        if self.signatures.keys.len() > 1 {
-            let keys: Vec<String> = self
-                .signatures
-                .keys
-                .iter()
-                .map(|it| format!("{} from record {} on", it.key, it.since))
-                .collect();
-            self.note(format!("more than one key signed: {}", keys.join(", ")));
-        }
-        Ok(())
-    }
 }
-
-const FORGED: &str = "the file was changed, or put together from others";

@@ -221,11 +221,9 @@ fn signed(report: &Report) -> String {
         None => "nothing".to_owned(),
     };
     match report.unsigned {
+        _ if report.signed.is_none() => up_to,
         0 => format!("{up_to}: all"),
-        unsigned => format!(
-            "{up_to}; {} records behind it are not signed yet",
-            count(unsigned)
-        ),
+        unsigned => format!("{up_to}; {} behind it not signed yet", count(unsigned)),
     }
 }
 
