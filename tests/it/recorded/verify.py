@@ -14,24 +14,20 @@ def fail(seq, what):
 
 
 def lines(path):
-    if path.endswith(".zst"):
-        found = subprocess.run(["zstdcat", path], capture_output=True)
-        data = found.stdout if found.returncode == 0 else None
-    else:
-        data = open(path, "rb").read()
-    if data is None or (path.endswith(".zst") and not data.endswith(b"\n")):
-        return None
-    return data.split(b"\n")[:-1]  # what is behind the last line end is being written
+    if not path.endswith(".zst"):
+        return open(path, "rb").read().split(b"\n")[:-1]  # behind the last line end: being written
+    found = subprocess.run(["zstdcat", path], capture_output=True)
+    is_whole = found.returncode == 0 and found.stdout.endswith(b"\n")
+    return found.stdout.split(b"\n")[:-1] if is_whole else None
 
 
 def is_signed(record):
     said = f"hallpass audit checkpoint 1\n{record['seq']}\n{record['prev']}\n{record['at']}\n"
     with tempfile.TemporaryDirectory() as folder:
-        key, signature = os.path.join(folder, "key"), os.path.join(folder, "signature")
+        key, signature, message = (os.path.join(folder, name) for name in "ksm")
         open(key, "wb").write(SPKI + base64.b64decode(record["key"]))
         open(signature, "wb").write(base64.b64decode(record["signature"]))
         command = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER"]
-        message = os.path.join(folder, "message")
         open(message, "w").write(said)
         command += ["-inkey", key, "-sigfile", signature, "-in", message]
         return subprocess.run(command, capture_output=True).returncode == 0
