@@ -32,6 +32,7 @@ mod segment;
 pub mod ship;
 pub mod source;
 mod text;
+pub mod verify;
 mod writer;
 
 pub use about::About;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::hallpass::Setup;
+use crate::support::hallpass::{Setup, verified};
 use crate::support::ledger::Ledger;
 use crate::support::postgres::Cluster;
 use crate::support::process::Process;
@@ -125,6 +125,7 @@ async fn with_a_full_disk_nothing_is_forwarded_until_there_is_room_again() {
         !logged.iter().any(|s| s.sql.contains("without room")),
         "{logged:?}"
     );
+    verified(&audit);
     let records = hallpass::audit::reader::records(&audit).unwrap();
     let records: Vec<_> = records.map(Result::unwrap).collect();
     let ledger = Ledger::read(&records);

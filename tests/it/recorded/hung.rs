@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hallpass::audit::Event;
 use tempfile::TempDir;
 
-use crate::support::hallpass::Setup;
+use crate::support::hallpass::{Setup, verified};
 use crate::support::ledger::Ledger;
 use crate::support::postgres::Cluster;
 use crate::support::process::Process;
@@ -131,6 +131,7 @@ async fn check(cluster: &Cluster, audit: &Path) {
     let logged = cluster.statements().await;
     let refused = logged.iter().any(|s| s.sql.contains("while it hangs"));
     assert!(!refused, "{logged:?}");
+    verified(audit);
     let records = hallpass::audit::reader::records(audit).unwrap();
     let records: Vec<_> = records.map(Result::unwrap).collect();
     assert_eq!(Ledger::read(&records).lacks(&logged), Vec::<String>::new());

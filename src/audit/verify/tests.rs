@@ -1,0 +1,376 @@
+//! Logs that no hallpass has made here: with deleted records, over crashes, in parts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::archive::Archive;
+use super::super::files::FileKind;
+use super::super::source::Directory;
+use super::super::{
+    Batch, Event, Gap, Hash, Head, Origin, Outcome, Record, SigningKey, StatementKind, reader, seal,
+};
+use super::line::Line;
+use super::{Demands, FaultKind, Report, verify};
+use crate::access::{ConnectionId, SessionId};
+
+/// Writes a log as the writer does.
+struct Writer {
+    folder: tempfile::TempDir,
+    key: SigningKey,
+    head: Head,
+    segment: Option<(u64, Vec<u8>)>,
+    previous: Option<u64>,
+}
+
+impl Writer {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            key: SigningKey::generate(),
+            head: Head::START,
+            segment: None,
+            previous: None,
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn link(&mut self, event: &Event) {
+        let (_, lines) = self.segment.as_mut().unwrap();
+        Batch::of(Timestamp::UNIX_EPOCH, event).link(&mut self.head, lines);
+    }
+
+    fn write(&mut self, event: &Event) {
+        if self.segment.is_none() {
+            self.segment = Some((self.head.seq + 1, Vec::new()));
+            self.link(&Event::SegmentOpened {
+                previous: self.previous,
+                key: self.key.public(),
+            });
+        }
+        self.link(event);
+    }
+
+    /// Signs, and closes the segment; the number of its first record and its last.
+    fn close(&mut self) -> (u64, Head) {
+        let (seq, prev) = (self.head.seq + 1, self.head.hash);
+        self.write(&Event::Checkpoint {
+            key: self.key.public(),
+            signature: self.key.sign(seq, &prev, Timestamp::UNIX_EPOCH),
+        });
+        let (first, lines) = self.segment.take().unwrap();
+        std::fs::write(self.path().join(FileKind::Raw.name(first)), lines).unwrap();
+        self.previous = Some(first);
+        (first, self.head)
+    }
+
+    /// A segment with these.
+    fn segment(&mut self, events: &[Event]) -> (u64, Head) {
+        for event in events {
+            self.write(event);
+        }
+        self.close()
+    }
+
+    fn delete(&self, first: u64) {
+        for kind in [FileKind::Raw, FileKind::Sealed, FileKind::Index] {
+            let _ = std::fs::remove_file(self.path().join(kind.name(first)));
+        }
+    }
+
+    fn verify(&self) -> Report {
+        self.verify_with(&Demands {
+            keys: vec![self.key.public()],
+            ..Demands::default()
+        })
+    }
+
+    fn verify_with(&self, demands: &Demands) -> Report {
+        let source = Box::new(Directory(self.path().to_owned()));
+        verify(source, demands, &mut |_| {}).unwrap()
+    }
+}
+
+fn origin() -> Arc<Origin> {
+    Arc::new(Origin::new(
+        ConnectionId::from_random(1),
+        SessionId::from_random(1),
+        "maya".parse().unwrap(),
+        "orders-ro".parse().unwrap(),
+        // Escaped in JSON.
+        "or\"ders".to_owned(),
+    ))
+}
+
+fn opened() -> Event {
+    Event::ConnectionOpened {
+        origin: origin(),
+        peer: "127.0.0.1:1".to_owned(),
+        application_name: "psql".into(),
+        startup: Vec::new(),
+        tls: None,
+    }
+}
+
+fn started(statement: u64) -> Event {
+    Event::StatementStarted {
+        origin: origin(),
+        statement,
+        kind: StatementKind::Simple,
+        name: None,
+        portal: None,
+        sql: Some("select 1".into()),
+        prepared: None,
+        bound: None,
+        parameters: Vec::new(),
+        function: None,
+        parts: 0,
+    }
+}
+
+fn finished(statement: u64, outcome: Outcome) -> Event {
+    Event::StatementFinished {
+        origin: origin(),
+        statement,
+        outcome,
+        results: Vec::new(),
+        sqlstate: None,
+        rows: 0,
+        bytes: 0,
+        copies: Vec::new(),
+        microseconds: 0,
+    }
+}
+
+fn closed() -> Event {
+    Event::ConnectionClosed {
+        origin: origin(),
+        reason: "client_closed".to_owned(),
+        statements: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+    }
+}
+
+fn deleted(first: u64, last: Head) -> Event {
+    Event::SegmentsDeleted {
+        segments: 1,
+        reason: "age".to_owned(),
+        gaps: vec![Gap { first, last }],
+    }
+}
+
+#[track_caller]
+fn assert_sound(report: &Report) {
+    assert!(report.sound, "{:#?}", report.faults);
+}
+
+#[test]
+fn deleted_segments_are_fine_if_a_signed_record_says_so() {
+    let mut log = Writer::new();
+    let (first, _) = log.segment(&[opened(), started(1)]);
+    let (second, last) = log.segment(&[finished(1, Outcome::Completed), started(2)]);
+    log.segment(&[finished(2, Outcome::Completed), started(3)]);
+    log.segment(&[finished(3, Outcome::Completed), closed(), deleted(1, last)]);
+    log.segment(&[Event::Stopped]);
+    seal::seal_complete(log.path()).unwrap();
+    assert_sound(&log.verify());
+    log.delete(first);
+    log.delete(second);
+    let report = log.verify();
+    assert_sound(&report);
+    assert_eq!(report.deleted.len(), 1);
+    assert_eq!(report.deleted[0].last, last.seq);
+}
+
+#[test]
+fn deleted_segments_nobody_speaks_of_are_missing() {
+    let mut log = Writer::new();
+    let (first, _) = log.segment(&[Event::Stopped]);
+    let (second, last) = log.segment(&[Event::Stopped]);
+    log.segment(&[Event::Stopped]);
+    log.delete(second);
+    let fault = log.verify().faults.remove(0);
+    assert_eq!(
+        (fault.kind, fault.seq, fault.last),
+        (FaultKind::Missing, second, last.seq)
+    );
+    log.delete(first);
+    let fault = log.verify().faults.remove(0);
+    assert_eq!(
+        (fault.kind, fault.seq, fault.last),
+        (FaultKind::Missing, 1, last.seq)
+    );
+    // A part of a log need not have its beginning; nor one whose beginning is known.
+    let part = Demands {
+        part: true,
+        ..Demands::default()
+    };
+    let known = Demands {
+        heads: vec![last],
+        ..Demands::default()
+    };
+    assert_sound(&log.verify_with(&part));
+    assert_sound(&log.verify_with(&known));
+}
+
+#[test]
+fn what_says_that_records_were_deleted_has_to_be_signed_and_to_fit() {
+    let mut log = Writer::new();
+    let (first, last) = log.segment(&[Event::Stopped]);
+    log.segment(&[Event::Stopped]);
+    let kept = log.head;
+    log.delete(first);
+    // Added by somebody without the key.
+    log.write(&deleted(1, last));
+    let (name, lines) = log.segment.take().unwrap();
+    std::fs::write(log.path().join(FileKind::Raw.name(name)), lines).unwrap();
+    let fault = log.verify().faults.remove(0);
+    assert_eq!(
+        (fault.kind, fault.seq),
+        (FaultKind::Missing, 1),
+        "{fault:?}"
+    );
+    // Signed, and of another log.
+    log.head = kept;
+    let other = Head {
+        hash: Hash::of(b"other"),
+        ..last
+    };
+    log.segment(&[deleted(1, other)]);
+    let fault = log.verify().faults.remove(0);
+    assert_eq!((fault.kind, fault.seq), (FaultKind::Chain, last.seq + 1));
+}
+
+#[test]
+fn connections_from_before_missing_records_go_on_once() {
+    let mut log = Writer::new();
+    let (first, last) = log.segment(&[opened(), started(1), started(2)]);
+    log.segment(&[finished(1, Outcome::Completed), started(3)]);
+    log.segment(&[closed(), deleted(1, last)]);
+    log.segment(&[Event::Stopped]);
+    seal::seal_complete(log.path()).unwrap();
+    log.delete(first);
+    // What was open, the index of the segment behind says; so this is found: 2 and 3 are open.
+    let fault = log.verify().faults.remove(0);
+    assert_eq!(fault.kind, FaultKind::Incomplete);
+    assert!(fault.what.contains("2 of its statements"), "{}", fault.what);
+}
+
+#[test]
+fn what_ends_twice_or_after_the_end_is_found() {
+    let outcome = |statement| finished(statement, Outcome::Completed);
+    for (events, bad) in [
+        (vec![opened(), outcome(1), closed()], 3),
+        (
+            vec![opened(), started(1), outcome(1), outcome(1), closed()],
+            5,
+        ),
+        (vec![opened(), started(1), started(1)], 4),
+        (vec![opened(), opened()], 3),
+        (vec![opened(), started(1), closed()], 4),
+        (vec![opened(), closed(), started(1)], 4),
+        (vec![closed()], 2),
+    ] {
+        let mut log = Writer::new();
+        log.segment(&events);
+        let report = log.verify();
+        let fault = report
+            .faults
+            .first()
+            .unwrap_or_else(|| panic!("{events:?}"));
+        assert_eq!(
+            (fault.kind, fault.seq),
+            (FaultKind::Incomplete, bad),
+            "{fault:?}"
+        );
+    }
+}
+
+#[test]
+fn a_statement_that_was_refused_for_want_of_a_record_is_a_note() {
+    let mut log = Writer::new();
+    log.segment(&[opened(), finished(1, Outcome::Unknown), closed()]);
+    let report = log.verify();
+    assert_sound(&report);
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("1 statements were refused"))
+    );
+}
+
+#[test]
+fn what_is_open_is_told_and_wrong_only_where_the_log_is_over() {
+    let mut log = Writer::new();
+    log.segment(&[opened(), started(1)]);
+    let report = log.verify();
+    assert_sound(&report);
+    assert_eq!((report.open_connections, report.open_statements), (1, 1));
+    let over = Demands {
+        closed: true,
+        ..Demands::default()
+    };
+    let report = log.verify_with(&over);
+    assert_eq!(report.faults[0].kind, FaultKind::Incomplete);
+}
+
+#[test]
+fn a_last_line_that_is_being_written_is_a_note() {
+    let mut log = Writer::new();
+    let (first, _) = log.segment(&[Event::Stopped]);
+    let path = log.path().join(FileKind::Raw.name(first));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"{\"v\":1,\"seq\"");
+    std::fs::write(&path, bytes).unwrap();
+    let report = log.verify();
+    assert_sound(&report);
+    assert!(report.notes.iter().any(|note| note.contains("no end")));
+}
+
+#[test]
+fn what_was_set_aside_is_looked_at() {
+    let mut log = Writer::new();
+    let torn = Event::SegmentTorn {
+        file: "00000000000000000009.torn".to_owned(),
+        bytes: 3,
+        sha256: crate::secret::hex(&crate::secret::sha256(b"{\"v")),
+    };
+    log.segment(&[torn]);
+    let notes = |log: &Writer| log.verify().notes.join("\n");
+    assert!(notes(&log).contains("is not there"));
+    std::fs::write(log.path().join("00000000000000000009.torn"), "{\"v").unwrap();
+    assert!(!notes(&log).contains(".torn"), "{}", notes(&log));
+    std::fs::write(log.path().join("00000000000000000009.torn"), "{\"w").unwrap();
+    assert!(notes(&log).contains("was changed"));
+}
+
+#[test]
+fn a_light_look_sees_what_a_whole_reading_does() {
+    let mut log = Writer::new();
+    log.segment(&[opened(), started(1), finished(1, Outcome::Failed), closed()]);
+    let archive = Archive::open(Box::new(Directory(log.path().to_owned()))).unwrap();
+    let segment = archive.segments()[0];
+    let records: Vec<Record> = reader::segment_records(&archive, &segment)
+        .map(Result::unwrap)
+        .collect();
+    let block = archive.blocks(&segment).next().unwrap().unwrap();
+    let mut light = 0;
+    for (line, record) in block.lines().zip(&records) {
+        let read = Line::read(line).unwrap();
+        assert_eq!((read.seq(), read.prev()), (record.seq, Some(record.prev)));
+        assert_eq!(read.at(), Some(record.at));
+        if let Line::Statement(look) = read {
+            light += 1;
+            let origin = record.event.origin().unwrap();
+            assert_eq!(look.session.parse(), Ok(origin.session));
+            assert_eq!(look.database, origin.database);
+        }
+    }
+    assert_eq!(light, 2);
+}
