@@ -8,6 +8,7 @@ use hallpass::audit::Outcome;
 use super::Witnessed;
 use crate::clients::drivers::python;
 use crate::support::login::said;
+use crate::support::process::Process;
 use crate::support::wait;
 
 /// How often hallpass is killed, unless `HALLPASS_TEST_KILLS` says otherwise.
@@ -46,6 +47,15 @@ impl Witnessed {
             load.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
         };
         loads.into_iter().map(|load| start(load).unwrap()).collect()
+    }
+
+    /// Runs `hallpass audit verify`, as somebody would who has the folder alone.
+    fn verify(&self, when: &str) {
+        let folder = self.hallpass.folder().join("data/audit");
+        let mut verify = Process::command();
+        let verify = verify.args(["audit", "verify", "--from"]).arg(folder);
+        let output = verify.output().unwrap();
+        assert!(output.status.success(), "{when}:\n{}", said(&output));
     }
 
     fn script(&self, beside: &std::path::Path, name: &str, text: &str) -> std::path::PathBuf {
@@ -92,7 +102,9 @@ async fn killed_under_load(durability: &str) {
             client.wait().unwrap();
         }
         world.cluster.no_backends(Duration::from_secs(20)).await;
+        world.verify("as the kill left it");
         world.hallpass.start_again().await;
+        world.verify("as the next start mended it");
         statements += 300;
         assert_eq!(world.login.ask("select 'again'"), "again");
     }
