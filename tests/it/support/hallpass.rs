@@ -150,7 +150,11 @@ impl Setup {
             api,
             ops,
             folder: self.folder,
-            http: reqwest::Client::new(),
+            // The server closes what is idle for long; a request must not run into that.
+            http: reqwest::Client::builder()
+                .pool_idle_timeout(Duration::from_secs(5))
+                .build()
+                .unwrap(),
         }
     }
 }
