@@ -24,6 +24,7 @@ pub mod open;
 mod origin;
 mod outcome;
 pub mod reader;
+pub mod replay;
 mod recorder;
 mod recovery;
 mod redaction;

@@ -1,0 +1,335 @@
+//! Statements with all that is on record of them, wherever it stands.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::super::{CommandResult, Copy, Event, Outcome, Parameter, Record, StatementKind, Text};
+use super::message::Message;
+use crate::access::ConnectionId;
+
+/// How far a number within a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// A text was prepared.
+    Prepared,
+    /// Parameters were bound to it.
+    Bound,
+    /// It was run.
+    Started,
+}
+
+/// A statement of a session.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Statement {
+    /// The sequence of the record that it begins with.
+    pub seq: u64,
+    /// When that was made: before it was given to the server.
+    pub at: Timestamp,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Its number there, from 1.
+    pub number: u64,
+    /// How far it came.
+    pub step: Step,
+    /// How it was run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<StatementKind>,
+    /// The prepared statement's name, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// The text; `None` if only its name is on record, or what has it is not in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<Text>,
+    /// The parameters, or a function's arguments; `None` if what has them is not in the log.
+    pub parameters: Option<Vec<Parameter>>,
+    /// The OID of the function, of a function call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<u32>,
+    /// The number that holds the portal that this goes on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continues: Option<u64>,
+    /// How it ended; `None` if that is not on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+    /// The SQLSTATE with which its transaction failed to commit, after it had completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_failed: Option<String>,
+}
+
+/// How a statement ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct End {
+    /// The sequence of the record that says so.
+    pub seq: u64,
+    /// When it was made.
+    pub at: Timestamp,
+    /// How.
+    pub outcome: Outcome,
+    /// What each command did.
+    pub results: Vec<CommandResult>,
+    /// The error's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// Rows that were sent to the client.
+    pub rows: u64,
+    /// Bytes that answered it.
+    pub bytes: u64,
+    /// What was copied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<Copy>,
+    /// From its start to its end.
+    pub microseconds: u64,
+}
+
+impl Statement {
+    /// What became of it.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.end.as_ref().map(|end| end.outcome)
+    }
+
+    /// Whether values of it were kept out of the record.
+    pub fn is_redacted(&self) -> bool {
+        let kept_out = |it: &Parameter| matches!(it, Parameter::Hashed { .. } | Parameter::Omitted);
+        self.parameters.iter().flatten().any(kept_out)
+    }
+
+    /// Whether it says more than what is run later says again: it was run, or it failed before.
+    pub fn is_telling(&self) -> bool {
+        self.step == Step::Started || self.outcome() != Some(Outcome::Completed)
+    }
+}
+
+type Place = (ConnectionId, u64);
+
+/// Puts statements together from a session's records, which must come in their order.
+#[derive(Debug, Default)]
+pub(super) struct Joiner {
+    statements: Vec<Statement>,
+    /// Where the statement of a number is.
+    known: HashMap<Place, usize>,
+    messages: HashMap<Place, Message>,
+    /// Results that were recorded before the end.
+    results: HashMap<Place, (Vec<CommandResult>, Vec<Copy>)>,
+}
+
+impl Joiner {
+    /// All statements, in the order in which they began.
+    pub(super) fn finish(self) -> Vec<Statement> {
+        self.statements
+    }
+
+    /// Takes the next record.
+    pub(super) fn take(&mut self, record: &Record) {
+        match &record.event {
+            Event::StatementPart {
+                origin,
+                statement,
+                data,
+                parameters,
+                ..
+            } => {
+                let message = self.messages.entry((origin.connection, *statement));
+                message.or_default().push(data.as_ref(), parameters);
+            }
+            Event::StatementPrepared { .. } => self.prepared(record),
+            Event::PortalBound { .. } => self.bound(record),
+            Event::StatementStarted { .. } => self.started(record),
+            Event::StatementResults {
+                origin,
+                statement,
+                results,
+                copies,
+            } => {
+                let so_far = self.results.entry((origin.connection, *statement));
+                let so_far = so_far.or_default();
+                so_far.0.extend_from_slice(results);
+                so_far.1.extend_from_slice(copies);
+            }
+            Event::StatementFinished { .. } => self.finished(record),
+            Event::CommitFailed {
+                origin,
+                statement,
+                sqlstate,
+            } => {
+                if let Some(known) = self.at((origin.connection, *statement)) {
+                    known.commit_failed = Some(sqlstate.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn at(&mut self, place: Place) -> Option<&mut Statement> {
+        self.known.get(&place).map(|&at| &mut self.statements[at])
+    }
+
+    fn of(&self, connection: ConnectionId, number: Option<u64>) -> Option<&Statement> {
+        let at = self.known.get(&(connection, number?))?;
+        Some(&self.statements[*at])
+    }
+
+    /// The message in `parts`, if they are all there.
+    fn message(&mut self, place: Place, parts: u64) -> Option<Message> {
+        let message = self.messages.remove(&place)?;
+        (message.parts == parts).then_some(message)
+    }
+
+    fn push(&mut self, statement: Statement) {
+        let place = (statement.connection, statement.number);
+        self.known.insert(place, self.statements.len());
+        self.statements.push(statement);
+    }
+
+    fn prepared(&mut self, record: &Record) {
+        let Event::StatementPrepared {
+            origin,
+            statement,
+            name,
+            sql,
+            parts,
+        } = &record.event
+        else {
+            return;
+        };
+        let mut new = new(record, origin.connection, *statement, Step::Prepared);
+        new.name.clone_from(name);
+        let whole = self.message((origin.connection, *statement), *parts);
+        new.sql = sql.clone().or_else(|| whole?.parse());
+        self.push(new);
+    }
+
+    fn bound(&mut self, record: &Record) {
+        let Event::PortalBound {
+            origin,
+            statement,
+            name,
+            sql,
+            prepared,
+            parameters,
+            parts,
+            ..
+        } = &record.event
+        else {
+            return;
+        };
+        let mut new = new(record, origin.connection, *statement, Step::Bound);
+        new.name.clone_from(name);
+        let text = self.of(origin.connection, *prepared);
+        new.sql = sql.clone().or_else(|| text?.sql.clone());
+        new.parameters = match parts {
+            0 => Some(parameters.clone()),
+            parts => self
+                .message((origin.connection, *statement), *parts)
+                .and_then(Message::bind),
+        };
+        self.push(new);
+    }
+
+    fn started(&mut self, record: &Record) {
+        let Event::StatementStarted {
+            origin,
+            statement,
+            kind,
+            name,
+            sql,
+            prepared,
+            bound,
+            parameters,
+            function,
+            parts,
+            ..
+        } = &record.event
+        else {
+            return;
+        };
+        let connection = origin.connection;
+        let mut new = new(record, connection, *statement, Step::Started);
+        new.kind = Some(*kind);
+        new.name.clone_from(name);
+        new.function = *function;
+        new.sql.clone_from(sql);
+        new.parameters = Some(parameters.clone());
+        if let Some(text) = self.of(connection, *prepared) {
+            new.sql = new.sql.or_else(|| text.sql.clone());
+        }
+        if bound.is_some() {
+            let bound = self.of(connection, *bound);
+            new.parameters = bound.and_then(|it| it.parameters.clone());
+            new.sql = new.sql.or_else(|| bound?.sql.clone());
+            let run = bound.filter(|it| it.step == Step::Started);
+            new.continues = run.map(|it| it.continues.unwrap_or(it.number));
+        }
+        if *parts > 0 {
+            self.whole(&mut new, *parts);
+        }
+        self.push(new);
+    }
+
+    /// Reads what stands in the parts of a message.
+    fn whole(&mut self, new: &mut Statement, parts: u64) {
+        let whole = self.message((new.connection, new.number), parts);
+        match new.kind {
+            Some(StatementKind::Simple) => new.sql = whole.and_then(|it| it.query()),
+            Some(StatementKind::FunctionCall) => {
+                new.parameters = whole.and_then(Message::function_call);
+            }
+            _ => new.parameters = whole.and_then(Message::bind),
+        }
+    }
+
+    fn finished(&mut self, record: &Record) {
+        let Event::StatementFinished {
+            origin,
+            statement,
+            outcome,
+            results,
+            sqlstate,
+            rows,
+            bytes,
+            copies,
+            microseconds,
+        } = &record.event
+        else {
+            return;
+        };
+        let place = (origin.connection, *statement);
+        let (mut all_results, mut all_copies) = self.results.remove(&place).unwrap_or_default();
+        all_results.extend_from_slice(results);
+        all_copies.extend_from_slice(copies);
+        let end = End {
+            seq: record.seq,
+            at: record.at,
+            outcome: *outcome,
+            results: all_results,
+            sqlstate: sqlstate.clone(),
+            rows: *rows,
+            bytes: *bytes,
+            copies: all_copies,
+            microseconds: *microseconds,
+        };
+        if let Some(known) = self.at(place) {
+            known.end = Some(end);
+        }
+    }
+}
+
+fn new(record: &Record, connection: ConnectionId, number: u64, step: Step) -> Statement {
+    Statement {
+        seq: record.seq,
+        at: record.at,
+        connection,
+        number,
+        step,
+        kind: None,
+        name: None,
+        sql: None,
+        parameters: Some(Vec::new()),
+        function: None,
+        continues: None,
+        end: None,
+        commit_failed: None,
+    }
+}
