@@ -110,6 +110,16 @@ pub enum Parameter {
 }
 
 impl Parameter {
+    /// What it says, for people and for searches: its text, or that of a binary value of a simple
+    /// type. `None` for what is not recorded, for NULL, and for other binary values.
+    pub fn readable(&self) -> Option<std::borrow::Cow<'_, str>> {
+        match self {
+            Self::Text(text) => Some(text.to_lossy()),
+            Self::Binary { oid, bytes } => readable(*oid, bytes).map(Into::into),
+            Self::Null | Self::Hashed { .. } | Self::Omitted => None,
+        }
+    }
+
     /// Its keyed hash in its place. The hash is over the text where the value is text, or where
     /// its binary type is one whose text is known: so that 42 is the same whichever way it was
     /// sent. Otherwise it is over the bytes. NULL stays.

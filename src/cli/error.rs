@@ -46,6 +46,8 @@ pub(super) enum CliError {
     NoPsql,
     #[error("the pager {0:?} cannot be run")]
     NoPager(OsString),
+    #[error("{0}")]
+    NoRecord(String),
     #[error("the configuration is refused\n{0}")]
     BadConfiguration(ConfigErrors),
     #[error("{0}")]

@@ -4,13 +4,17 @@
 mod find;
 mod message;
 mod missing;
+mod player;
 mod statement;
 mod story;
+mod tape;
 
 pub use find::{Found, Unread, list, load};
 pub use missing::Missing;
+pub use player::{Goal, Player};
 pub use statement::{End, Statement, Step};
 pub use story::{
     Approved, Cancelled, Closed, Connection, Ended, Established, Hold, Moment, SecretRead, Story,
     Submitted, Totals,
 };
+pub use tape::{Cue, Tape};

@@ -5,7 +5,11 @@
 mod head;
 mod key;
 mod place;
+mod replay;
+mod show;
 mod verify;
+mod which;
+mod words;
 
 use clap::{Args, Subcommand};
 
@@ -20,7 +24,8 @@ use place::Where;
 Examples:
   hallpass audit key > audit.pub
   hallpass audit verify --from /var/lib/hallpass/audit --key audit.pub
-  hallpass audit head --from /var/lib/hallpass/audit")]
+  hallpass audit head --from /var/lib/hallpass/audit
+  hallpass audit show --last --principal maya")]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,
@@ -32,6 +37,7 @@ enum AuditCommand {
     Verify(verify::VerifyArgs),
     Key(key::KeyArgs),
     Head(head::HeadArgs),
+    Show(show::ShowArgs),
 }
 
 pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
@@ -39,5 +45,6 @@ pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
         AuditCommand::Verify(args) => verify::run(global, args),
         AuditCommand::Key(args) => key::run(global, &args),
         AuditCommand::Head(args) => head::run(global, &args),
+        AuditCommand::Show(args) => show::run(global, &args),
     }
 }
