@@ -38,6 +38,7 @@ enum AuditCommand {
     Key(key::KeyArgs),
     Head(head::HeadArgs),
     Show(show::ShowArgs),
+    Replay(replay::ReplayArgs),
 }
 
 pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
@@ -46,5 +47,6 @@ pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
         AuditCommand::Key(args) => key::run(global, &args),
         AuditCommand::Head(args) => head::run(global, &args),
         AuditCommand::Show(args) => show::run(global, &args),
+        AuditCommand::Replay(args) => replay::run(global, args).await,
     }
 }

@@ -1,8 +1,8 @@
 //! `hallpass audit show`.
 
 mod head;
-mod moments;
-mod statement;
+pub(super) mod moments;
+pub(super) mod statement;
 
 use clap::Args;
 

@@ -79,7 +79,7 @@ fn gap(last: Timestamp, at: Timestamp) -> Option<String> {
 }
 
 /// Lines with something beside the first.
-fn beside(margin: &str, lines: &[String]) -> String {
+pub(in super::super) fn beside(margin: &str, lines: &[String]) -> String {
     let rest = lines.iter().skip(1);
     let rest = rest.map(|line| format!("\n{:12}  {line}", ""));
     let first = lines.first().map_or("", String::as_str);
@@ -96,24 +96,34 @@ fn lines(story: &Story, moment: &Moment<'_>, shown: Shown) -> Option<Vec<String>
             mark(story, it.connection, &mut lines);
             Some(lines)
         }
-        _ if !shown.acts => None,
-        Moment::Opened(it) => Some(opened(story, it)),
-        Moment::Closed(it, closed) => Some(self::closed(story, it, closed)),
-        other => Some(vec![act(story, other)]),
+        _ => shown.acts.then(|| acts(story, moment)),
     }
 }
 
-/// Says which connection it is, if there are several.
-fn mark(story: &Story, connection: ConnectionId, lines: &mut [String]) {
-    if story.connections.len() < 2 {
-        return;
+/// What people and connections did, in lines.
+pub(in super::super) fn acts(story: &Story, moment: &Moment<'_>) -> Vec<String> {
+    match moment {
+        Moment::Opened(it) => opened(story, it),
+        Moment::Closed(it, closed) => self::closed(story, it, closed),
+        other => vec![act(story, other)],
     }
-    let mark = paint(
-        colour(story, connection),
-        &format!("{:>2}│ ", story.ordinal(connection)),
-    );
+}
+
+fn mark(story: &Story, connection: ConnectionId, lines: &mut [String]) {
+    let mark = marked(story, connection);
     for line in lines {
         line.insert_str(0, &mark);
+    }
+}
+
+/// Which connection it is; nothing if there is only one.
+pub(in super::super) fn marked(story: &Story, connection: ConnectionId) -> String {
+    match story.connections.len() {
+        0 | 1 => String::new(),
+        _ => paint(
+            colour(story, connection),
+            &format!("{:>2}│ ", story.ordinal(connection)),
+        ),
     }
 }
 

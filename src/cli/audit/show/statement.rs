@@ -12,17 +12,39 @@ const LINES: usize = 12;
 const VALUE: usize = 60;
 const PARAMETERS: usize = 20;
 const RESULTS: usize = 10;
+/// Columns of a text in one line.
+const ONE_LINE: usize = 400;
 
 /// A statement in lines.
 pub(super) fn lines(statement: &Statement, full: bool) -> Vec<String> {
+    let mut lines = begun(statement, full);
+    lines.extend(ended(statement, full));
+    lines
+}
+
+/// What is known of it when it begins: its text and parameters.
+pub(in super::super) fn begun(statement: &Statement, full: bool) -> Vec<String> {
     let mut lines = text(statement, full);
     lines.extend(parameters(statement, full));
-    lines.extend(end(statement, full));
+    lines
+}
+
+/// What became of it.
+pub(in super::super) fn ended(statement: &Statement, full: bool) -> Vec<String> {
+    let mut lines = end(statement, full);
     if let Some(sqlstate) = &statement.commit_failed {
         let text = format!("✗ its commit failed: {}", error(sqlstate));
         lines.push(format!("  {}", paint(BAD, &text)));
     }
     lines
+}
+
+/// Its text in one line.
+pub(in super::super) fn one_line(statement: &Statement) -> String {
+    match (&statement.sql, statement.continues, statement.function) {
+        (Some(sql), None, None) => highlight::line(&sql.to_lossy(), Some(ONE_LINE)),
+        _ => text(statement, false).swap_remove(0),
+    }
 }
 
 fn text(statement: &Statement, full: bool) -> Vec<String> {
@@ -37,7 +59,9 @@ fn text(statement: &Statement, full: bool) -> Vec<String> {
         (None, None) => vec![paint(WARN, &unknown_text(statement))],
     };
     if let Some(first) = lines.first_mut() {
-        first.insert_str(0, &paint(DIM, step));
+        if !step.is_empty() {
+            first.insert_str(0, &paint(DIM, step));
+        }
     }
     if statement.continues.is_some() {
         lines = vec![paint(DIM, "more rows of the same portal")];

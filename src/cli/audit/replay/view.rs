@@ -1,0 +1,255 @@
+//! Draws the screen.
+
+use std::time::Duration;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Clear, Gauge, Paragraph, Wrap};
+
+use super::super::super::out::{BAD, DIM, GOOD, WARN, paint};
+use super::super::show::moments::{acts, marked};
+use super::super::show::statement::{begun, ended, one_line};
+use super::super::words::{clock, day_and_time, error, took, zone};
+use super::keys::{HELP, Prompt};
+use super::screen::Screen;
+use super::spans;
+use crate::audit::Outcome;
+use crate::audit::replay::{Cue, Moment, Statement, Tape};
+
+const BAR: Style = Style::new().add_modifier(Modifier::REVERSED);
+const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
+const KEYS: &str = " space pause  ←→ step  ↑↓ speed  i idle  g go to  / search  ? help  q quit";
+
+/// Draws all of it.
+pub(super) fn draw(screen: &Screen<'_>, frame: &mut Frame<'_>) {
+    let moments = Tape::moments(screen.story);
+    let rows = [
+        Constraint::Length(1),
+        Constraint::Fill(3),
+        Constraint::Fill(2),
+        Constraint::Length(1),
+        Constraint::Length(1),
+    ];
+    let [title, list, detail, progress, bottom] = Layout::vertical(rows).areas(frame.area());
+    frame.render_widget(self::title(screen).style(BAR), title);
+    let lines = self::list(screen, &moments, list);
+    frame.render_widget(Paragraph::new(lines), list);
+    self::detail(screen, &moments, frame, detail);
+    self::progress(screen, frame, progress);
+    frame.render_widget(self::bottom(screen), bottom);
+    if screen.help {
+        help(frame);
+    }
+}
+
+fn title(screen: &Screen<'_>) -> Line<'static> {
+    let story = screen.story;
+    let unknown = || "(unknown)".to_owned();
+    let at = story.begins_at();
+    Line::raw(format!(
+        " {}  {} on {}  {} {}",
+        story.session,
+        story
+            .principal
+            .as_ref()
+            .map_or_else(unknown, ToString::to_string),
+        story
+            .target
+            .as_ref()
+            .map_or_else(unknown, ToString::to_string),
+        day_and_time(at),
+        zone(at)
+    ))
+}
+
+/// What has begun, the last at the bottom.
+fn list<'a>(screen: &Screen<'_>, moments: &[Moment<'_>], area: Rect) -> Vec<Line<'a>> {
+    let tape = screen.player.tape();
+    let begun = tape.begun(screen.player.position());
+    let first = begun.saturating_sub(area.height.into());
+    let shown = &tape.cues[first..begun];
+    let last = shown.len().saturating_sub(1);
+    let rows = shown.iter().enumerate().map(|(place, cue)| {
+        let row = row(screen, &moments[cue.moment], cue, area.width.into());
+        match place == last {
+            true => row.patch_style(Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED)),
+            false => row,
+        }
+    });
+    rows.collect()
+}
+
+fn row(screen: &Screen<'_>, moment: &Moment<'_>, cue: &Cue, width: usize) -> Line<'static> {
+    let time = paint(DIM, &clock(cue.start));
+    let Moment::Statement(statement) = moment else {
+        let act = acts(screen.story, moment).swap_remove(0);
+        return spans::line(&format!(" {time}  {act}"));
+    };
+    let mark = marked(screen.story, statement.connection);
+    let number = format!("#{}", cue.number.unwrap_or_default());
+    let left = spans::line(&format!(
+        " {time}  {mark}{} {}",
+        paint(DIM, &format!("{number:<4}")),
+        one_line(statement)
+    ));
+    let is_over = cue.end <= screen.player.position();
+    let right = spans::line(&verdict(statement, is_over));
+    side_by_side(left, right, width)
+}
+
+/// What became of a statement, as short as can be.
+fn verdict(statement: &Statement, is_over: bool) -> String {
+    let Some(end) = statement.end.as_ref().filter(|_| is_over) else {
+        let text = if is_over { "? no outcome" } else { "… runs" };
+        return paint(WARN, text);
+    };
+    match end.outcome {
+        Outcome::Completed | Outcome::Suspended => {
+            format!("{} {}", paint(GOOD, "✓"), took(end.microseconds))
+        }
+        Outcome::Failed => {
+            let code = end.sqlstate.as_deref().unwrap_or_default();
+            let code: String = error(code).chars().take(5).collect();
+            paint(BAD, &format!("✗ {code}"))
+        }
+        Outcome::Skipped => paint(DIM, "– skipped"),
+        Outcome::Unknown => paint(WARN, "? unknown"),
+    }
+}
+
+/// Cuts `left` so that `right` has its place at the end of the line.
+fn side_by_side(left: Line<'static>, right: Line<'static>, width: usize) -> Line<'static> {
+    let room = width.saturating_sub(right.width() + 2);
+    let mut spans: Vec<Span<'static>> = Vec::new();
+    let mut used = 0;
+    for span in left.spans {
+        let mut text = String::new();
+        for c in span.content.chars() {
+            let wide = Span::raw(c.to_string()).width();
+            if used + wide > room {
+                break;
+            }
+            used += wide;
+            text.push(c);
+        }
+        spans.push(Span::styled(text, span.style));
+    }
+    let gap = width.saturating_sub(used + right.width() + 1);
+    spans.push(Span::raw(" ".repeat(gap)));
+    spans.extend(right.spans);
+    spans.push(Span::raw(" "));
+    Line::from(spans)
+}
+
+/// The current statement in full, and its end when it has come.
+fn detail(screen: &Screen<'_>, moments: &[Moment<'_>], frame: &mut Frame<'_>, area: Rect) {
+    let tape = screen.player.tape();
+    let current = screen.player.current().and_then(|it| tape.cues.get(it));
+    let (title, lines) = match current {
+        None => (String::new(), Vec::new()),
+        Some(cue) => told(screen, &moments[cue.moment], cue),
+    };
+    let lines: Vec<Line<'_>> = lines.iter().map(|line| spans::line(line)).collect();
+    let block = Block::new()
+        .borders(Borders::TOP)
+        .border_style(FAINT)
+        .title(Span::styled(title, FAINT));
+    let text = Paragraph::new(lines)
+        .wrap(Wrap { trim: false })
+        .scroll((screen.scroll, 0))
+        .block(block);
+    frame.render_widget(text, area);
+}
+
+fn told(screen: &Screen<'_>, moment: &Moment<'_>, cue: &Cue) -> (String, Vec<String>) {
+    let Moment::Statement(statement) = moment else {
+        return (String::new(), acts(screen.story, moment));
+    };
+    let ordinal = screen.story.ordinal(statement.connection);
+    let number = cue.number.unwrap_or_default();
+    let title = format!(
+        " #{number} of {}, connection {ordinal} ",
+        statements(screen)
+    );
+    let mut lines = begun(statement, true);
+    match cue.end <= screen.player.position() {
+        true => lines.extend(ended(statement, true)),
+        false => lines.push(format!("  {}", paint(WARN, "… runs"))),
+    }
+    (title, lines)
+}
+
+fn statements(screen: &Screen<'_>) -> usize {
+    let cues = screen.player.tape().cues.iter();
+    cues.filter(|cue| cue.number.is_some()).count()
+}
+
+fn progress(screen: &Screen<'_>, frame: &mut Frame<'_>, area: Rect) {
+    let player = &screen.player;
+    let (position, length) = (player.position(), player.tape().length);
+    let state = match (player.is_over(), player.is_paused()) {
+        (true, _) => "■ the end",
+        (_, true) => "❚❚ paused",
+        _ => "▶ plays",
+    };
+    let idle = player.cut().map_or_else(String::new, |most| {
+        format!("  idle at most {}", humantime::format_duration(most))
+    });
+    let text = format!(
+        " {state} {}x{idle}  {} / {} ",
+        player.speed(),
+        short(position),
+        short(length)
+    );
+    let width = u16::try_from(Span::raw(&*text).width()).unwrap_or(u16::MAX);
+    let parts = [Constraint::Length(width), Constraint::Fill(1)];
+    let [words, bar] = Layout::horizontal(parts).areas(area);
+    frame.render_widget(Line::raw(text), words);
+    frame.render_widget(gauge(position, length), bar);
+}
+
+/// Without the milliseconds, which nobody can read.
+fn short(time: Duration) -> String {
+    clock(time).split('.').next().unwrap_or_default().to_owned()
+}
+
+fn gauge(position: Duration, length: Duration) -> Gauge<'static> {
+    let ratio = match length.is_zero() {
+        true => 1.0,
+        false => (position.as_secs_f64() / length.as_secs_f64()).clamp(0.0, 1.0),
+    };
+    Gauge::default()
+        .ratio(ratio)
+        .label("")
+        .use_unicode(true)
+        .gauge_style(Style::new().fg(Color::Cyan).bg(Color::DarkGray))
+}
+
+fn bottom(screen: &Screen<'_>) -> Line<'static> {
+    match (&screen.typing, &screen.message) {
+        (Some((Prompt::Search, text)), _) => Line::raw(format!("/{text}▏")),
+        (Some((Prompt::Jump, text)), _) => {
+            Line::raw(format!("Go to a statement (12) or a time (1:30): {text}▏"))
+        }
+        (None, Some(message)) => Line::styled(format!(" {message}"), Color::Yellow),
+        (None, None) => Line::styled(KEYS, FAINT),
+    }
+}
+
+fn help(frame: &mut Frame<'_>) {
+    let all = frame.area();
+    let height = u16::try_from(HELP.len() + 2).unwrap_or(u16::MAX);
+    let area = all.centered(
+        Constraint::Length(70.min(all.width)),
+        Constraint::Length(height.min(all.height)),
+    );
+    let lines = HELP.map(|(key, does)| {
+        let key = Span::styled(format!(" {key:<11}"), Modifier::BOLD);
+        Line::from(vec![key, Span::raw(does)])
+    });
+    frame.render_widget(Clear, area);
+    let block = Block::bordered().title(" Keys ");
+    frame.render_widget(Paragraph::new(lines.to_vec()).block(block), area);
+}
