@@ -52,7 +52,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "access", "audit", "clock", "config", "http", "secret", "sql",
+            "access", "audit", "clock", "config", "http", "pg", "secret", "sql", "tls",
         ],
     ),
 ];

@@ -21,6 +21,7 @@ mod handshake;
 mod hostile;
 mod lifetime;
 mod recorded;
+mod replay;
 mod shipped;
 mod support;
 mod tap;

@@ -1,6 +1,6 @@
 //! Statements with all that is on record of them, wherever it stands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -48,7 +48,10 @@ pub struct Statement {
     /// The OID of the function, of a function call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<u32>,
-    /// The number that holds the portal that this goes on with.
+    /// The number that its portal began with: its own, or that of what was bound before.
+    #[serde(skip)]
+    pub portal: u64,
+    /// The same, if something was executed from that portal before: this goes on with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continues: Option<u64>,
     /// How it ended; `None` if that is not on record.
@@ -110,6 +113,8 @@ pub(super) struct Joiner {
     statements: Vec<Statement>,
     /// Where the statement of a number is.
     known: HashMap<Place, usize>,
+    /// Portals that something was executed from.
+    executed: HashSet<Place>,
     messages: HashMap<Place, Message>,
     /// Results that were recorded before the end.
     results: HashMap<Place, (Vec<CommandResult>, Vec<Copy>)>,
@@ -259,8 +264,10 @@ impl Joiner {
             let bound = self.of(connection, *bound);
             new.parameters = bound.and_then(|it| it.parameters.clone());
             new.sql = new.sql.or_else(|| bound?.sql.clone());
-            let run = bound.filter(|it| it.step == Step::Started);
-            new.continues = run.map(|it| it.continues.unwrap_or(it.number));
+            new.portal = bound.map_or(new.number, |it| it.portal);
+        }
+        if !self.executed.insert((connection, new.portal)) {
+            new.continues = Some(new.portal);
         }
         if *parts > 0 {
             self.whole(&mut new, *parts);
@@ -328,6 +335,7 @@ fn new(record: &Record, connection: ConnectionId, number: u64, step: Step) -> St
         sql: None,
         parameters: Some(Vec::new()),
         function: None,
+        portal: number,
         continues: None,
         end: None,
         commit_failed: None,

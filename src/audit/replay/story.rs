@@ -511,3 +511,136 @@ fn totals(story: &Story) -> Totals {
     }
     totals
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{
+        self, SESSION, finished, granted, of_connection, opened, record, started,
+    };
+    use super::*;
+    use crate::audit::Parameter;
+
+    fn read(records: &[Record]) -> Story {
+        Story::read(SESSION.parse().unwrap(), records)
+    }
+
+    #[test]
+    fn a_session_is_told_in_its_order_and_counted() {
+        let story = testing::story();
+        let seqs: Vec<u64> = story.timeline().iter().map(|it| it.place().1).collect();
+        assert_eq!(seqs, [1, 2, 10, 11, 15, 34, 50]);
+        let totals = Totals {
+            connections: 2,
+            statements: 3,
+            failed: 1,
+            rows: 1,
+            bytes: 15,
+            microseconds: 1_100_000,
+            ..Totals::default()
+        };
+        assert_eq!((story.totals, story.missing), (totals, Vec::new()));
+        assert_eq!(story.submitted.unwrap().reason, "INC-4312");
+    }
+
+    #[test]
+    fn texts_and_parameters_are_found_wherever_they_are_recorded() {
+        let part = |seq, part, data: &str| {
+            let fields = json!({"statement": 3, "message": "Query", "part": part, "data": data});
+            of_connection(seq, 1, "statement_part", fields)
+        };
+        let story = read(&[
+            opened(1, 1),
+            of_connection(
+                2,
+                1,
+                "statement_prepared",
+                json!({"statement": 1, "sql": "select $1"}),
+            ),
+            finished(3, 1, 1, json!({})),
+            of_connection(
+                4,
+                1,
+                "portal_bound",
+                json!({"statement": 2, "prepared": 1, "parameters": ["a"]}),
+            ),
+            part(5, 1, "select "),
+            part(6, 2, "'long'\0"),
+            of_connection(
+                7,
+                1,
+                "statement_started",
+                json!({"statement": 3, "kind": "simple", "parts": 2}),
+            ),
+            started(8, 1, 4, json!({"bound": 2})),
+            finished(9, 1, 4, json!({"outcome": "suspended", "rows": 5})),
+            started(10, 1, 5, json!({"bound": 2})),
+            started(11, 1, 6, json!({"bound": 5})),
+        ]);
+        let run: Vec<_> = story
+            .statements
+            .iter()
+            .filter(|it| it.step == Step::Started)
+            .collect();
+        let text = |it: &Statement| it.sql.as_ref().unwrap().to_lossy().into_owned();
+        assert_eq!(text(run[0]), "select 'long'");
+        for slice in &run[1..] {
+            assert_eq!(text(slice), "select $1");
+            assert_eq!(slice.parameters, Some(vec![Parameter::Text("a".into())]));
+        }
+        let goes_on: Vec<_> = run.iter().map(|it| it.continues).collect();
+        assert_eq!(goes_on, [None, None, Some(2), Some(2)]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let closed = json!({"reason": "crashed", "statements": 0, "bytes_in": 0, "bytes_out": 0});
+        let lost = "con-000000000001".parse().unwrap();
+        let story = read(&[
+            started(8, 1, 4, json!({"bound": 2})),
+            started(
+                9,
+                1,
+                5,
+                json!({"sql": "select $1", "parameters": [{"omitted": true}]}),
+            ),
+            started(10, 1, 7, json!({"name": "q"})),
+            of_connection(11, 1, "connection_closed", closed),
+        ]);
+        let expected = [
+            Missing::Approval,
+            Missing::Request,
+            Missing::Opening { connection: lost },
+            Missing::Statements {
+                connection: lost,
+                count: 4,
+            },
+            Missing::Texts { count: 2 },
+            Missing::Parameters { count: 1 },
+            Missing::Values { count: 1 },
+        ];
+        assert_eq!(story.missing, expected);
+        assert!(story.connections[0].closed.as_ref().unwrap().is_crash());
+        assert_eq!(story.totals.unknown, 3);
+    }
+
+    #[test]
+    fn who_ended_it_is_known() {
+        let who = json!({"session": SESSION, "principal": "maya", "target": "orders-admin"});
+        let mut revoked = who.clone();
+        revoked["by"] = json!("dana");
+        revoked["reason"] = json!("lost");
+        let ended = |kind: &str, fields: &serde_json::Value| {
+            let mut records = granted();
+            records.push(record(20, kind, fields.clone()));
+            read(&records).ended.unwrap()
+        };
+        assert_eq!(ended("session_expired", &who).by, None);
+        let ended = ended("session_revoked", &revoked);
+        assert_eq!(
+            (ended.by.unwrap().as_str(), &*ended.reason),
+            ("dana", "lost")
+        );
+    }
+}

@@ -77,7 +77,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -95,11 +95,21 @@ pub(super) fn value(parameter: &Parameter, width: Option<usize>) -> String {
         Parameter::Binary { oid, bytes } => match parameter.readable() {
             Some(_) if matches!(oid, 19 | 25 | 114 | 1042 | 1043) => quoted(parameter, width),
             Some(value) => shortened(&value, width),
-            None => {
-                let hex = crate::secret::hex(bytes);
-                format!("\\x{} (binary)", shortened(&hex, width))
-            }
+            None => unknown(bytes, width),
         },
+    }
+}
+
+/// Binary, of a type that is not recorded or not known here.
+fn unknown(bytes: &[u8], width: Option<usize>) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && text.chars().all(|c| inert(c) == c) => {
+            format!("'{}' (binary, read as text)", shortened(text, width))
+        }
+        _ => {
+            let hex = crate::secret::hex(bytes);
+            format!("\\x{} (binary)", shortened(&hex, width))
+        }
     }
 }
 
@@ -220,6 +230,10 @@ mod tests {
         assert_eq!(value(&binary(23, b"\0\0\0\x2a"), None), "42");
         assert_eq!(value(&binary(25, b"42"), None), "'42'");
         assert_eq!(value(&binary(0, b"\xff\0"), None), "\\xff00 (binary)");
+        assert_eq!(
+            value(&binary(0, b"abc"), None),
+            "'abc' (binary, read as text)"
+        );
         assert_eq!(value(&Parameter::Omitted, None), "(not recorded)");
     }
 }

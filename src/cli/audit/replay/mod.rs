@@ -1,5 +1,6 @@
 //! `hallpass audit replay`.
 
+mod against;
 mod keys;
 mod plain;
 mod screen;
@@ -20,13 +21,16 @@ use crate::audit::replay::{Player, Story, Tape};
 /// Play one session back as it ran.
 ///
 /// On a terminal it can be paused, stepped through, searched and sped up: `?` shows the keys.
-/// Without a terminal, or with --plain, lines come with the time between them.
+/// Without a terminal, or with --plain, lines come with the time between them. With --against, its
+/// statements are run again on another database, and what differs from the record is told: exit
+/// code 1 then.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   hallpass audit replay ses-4m0t8z1kqc7e
   hallpass audit replay --last --principal maya --speed 8 --max-idle 2s
-  hallpass audit replay 4m0t --plain --no-wait | grep -i 'delete from'")]
+  hallpass audit replay 4m0t --plain --no-wait | grep -i 'delete from'
+  PGPASSWORD=.. hallpass audit replay 4m0t --against postgres://dba@clone.example.com/orders")]
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     which: Which,
@@ -47,6 +51,8 @@ pub(super) struct ReplayArgs {
     /// Cut nothing: long texts and values whole
     #[arg(long)]
     full: bool,
+    #[command(flatten)]
+    against: against::AgainstArgs,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -60,6 +66,9 @@ fn speed(text: &str) -> Result<f64, String> {
 pub(super) async fn run(global: &Global, args: ReplayArgs) -> Done {
     let archive = args.from.archive()?;
     let story = args.which.story(&archive)?;
+    if args.against.is_asked_for() {
+        return against::run(global, &args, &story).await;
+    }
     let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
     if args.plain || args.no_wait || !terminal || !global.output().is_human() {
         return plain::run(global, &args, &story).await;

@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Clear, Gauge, Paragraph, Wrap};
+use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
 
 use super::super::super::out::{BAD, DIM, GOOD, WARN, paint};
 use super::super::show::moments::{acts, marked};
@@ -200,31 +200,44 @@ fn progress(screen: &Screen<'_>, frame: &mut Frame<'_>, area: Rect) {
     let text = format!(
         " {state} {}x{idle}  {} / {} ",
         player.speed(),
-        short(position),
-        short(length)
+        short(position, length),
+        short(length, length)
     );
     let width = u16::try_from(Span::raw(&*text).width()).unwrap_or(u16::MAX);
     let parts = [Constraint::Length(width), Constraint::Fill(1)];
     let [words, bar] = Layout::horizontal(parts).areas(area);
     frame.render_widget(Line::raw(text), words);
-    frame.render_widget(gauge(position, length), bar);
+    let line = self::bar(position, length, bar.width.saturating_sub(1).into());
+    frame.render_widget(line, bar);
 }
 
-/// Without the milliseconds, which nobody can read.
-fn short(time: Duration) -> String {
-    clock(time).split('.').next().unwrap_or_default().to_owned()
+/// As much of a time as can be read while it runs.
+fn short(time: Duration, length: Duration) -> String {
+    let text = clock(time);
+    let digits = if length < Duration::from_secs(60) {
+        2
+    } else {
+        4
+    };
+    text[..text.len().saturating_sub(digits)].to_owned()
 }
 
-fn gauge(position: Duration, length: Duration) -> Gauge<'static> {
+fn bar(position: Duration, length: Duration, width: usize) -> Line<'static> {
     let ratio = match length.is_zero() {
         true => 1.0,
-        false => (position.as_secs_f64() / length.as_secs_f64()).clamp(0.0, 1.0),
+        false => position.as_secs_f64() / length.as_secs_f64(),
     };
-    Gauge::default()
-        .ratio(ratio)
-        .label("")
-        .use_unicode(true)
-        .gauge_style(Style::new().fg(Color::Cyan).bg(Color::DarkGray))
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "it is a number of columns"
+    )]
+    let full = ((ratio.clamp(0.0, 1.0) * width as f64).round() as usize).min(width);
+    Line::from(vec![
+        Span::styled("━".repeat(full), Color::Cyan),
+        Span::styled("─".repeat(width - full), FAINT),
+    ])
 }
 
 fn bottom(screen: &Screen<'_>) -> Line<'static> {
@@ -252,4 +265,117 @@ fn help(frame: &mut Frame<'_>) {
     frame.render_widget(Clear, area);
     let block = Block::bordered().title(" Keys ");
     frame.render_widget(Paragraph::new(lines.to_vec()).block(block), area);
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+    use super::super::keys;
+    use super::*;
+    use crate::audit::replay::{Player, Story, testing};
+
+    fn screen(story: &Story) -> Screen<'_> {
+        let tape = Tape::of(&Tape::moments(story));
+        Screen::new(story, Player::new(tape, Duration::ZERO))
+    }
+
+    fn press(screen: &mut Screen<'_>, code: KeyCode) -> bool {
+        let key = KeyEvent::new(code, KeyModifiers::NONE);
+        let act = keys::act(key, screen.typing.is_some()).unwrap();
+        screen.act(act, Duration::ZERO)
+    }
+
+    fn typed(screen: &mut Screen<'_>, text: &str) {
+        text.chars()
+            .for_each(|c| drop(press(screen, KeyCode::Char(c))));
+        press(screen, KeyCode::Enter);
+    }
+
+    fn drawn(screen: &Screen<'_>, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(screen, frame)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn what_has_run_is_listed_and_what_runs_is_shown_in_full() {
+        let story = testing::story();
+        let mut screen = screen(&story);
+        screen.player.tick(Duration::from_millis(1500));
+        let text = drawn(&screen, 80, 24);
+        for expected in [
+            "maya on orders-admin",
+            "#1   select 1",
+            "✓ 250 ms",
+            "▶ plays 1x",
+        ] {
+            assert!(text.contains(expected), "{expected} in\n{text}");
+        }
+        assert!(!text.contains("update"), "it has not begun:\n{text}");
+        screen.player.tick(Duration::from_millis(2500));
+        let text = drawn(&screen, 80, 24);
+        for expected in [
+            "… runs",
+            "#2 of 3, connection 2",
+            "set note = $1",
+            "$1 = 'it''s'",
+        ] {
+            assert!(text.contains(expected), "{expected} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn keys_pause_step_search_and_jump() {
+        let story = testing::story();
+        let mut screen = screen(&story);
+        press(&mut screen, KeyCode::Char(' '));
+        assert!(drawn(&screen, 80, 24).contains("❚❚ paused"));
+        press(&mut screen, KeyCode::Char('/'));
+        typed(&mut screen, "hostile");
+        let text = drawn(&screen, 80, 24);
+        assert!(
+            text.contains("#3 of 3") && text.contains("42P01 (undefined table)"),
+            "{text}"
+        );
+        press(&mut screen, KeyCode::Char('g'));
+        typed(&mut screen, "1");
+        assert!(drawn(&screen, 80, 24).contains("#1 of 3"));
+        press(&mut screen, KeyCode::Char('g'));
+        typed(&mut screen, "99");
+        assert!(drawn(&screen, 80, 24).contains("there is no such statement"));
+        press(&mut screen, KeyCode::Up);
+        assert!(drawn(&screen, 80, 24).contains(" 2x "));
+        press(&mut screen, KeyCode::Char('i'));
+        assert!(drawn(&screen, 80, 24).contains("idle at most 2s"));
+        press(&mut screen, KeyCode::Char('?'));
+        assert!(drawn(&screen, 80, 24).contains("twice as fast"));
+        press(&mut screen, KeyCode::Esc);
+        assert!(!drawn(&screen, 80, 24).contains("twice as fast"));
+        assert!(!press(&mut screen, KeyCode::Char('q')));
+    }
+
+    #[test]
+    fn nothing_from_the_record_steers_the_terminal() {
+        let story = testing::story();
+        let mut screen = screen(&story);
+        press(&mut screen, KeyCode::End);
+        let text = drawn(&screen, 200, 40);
+        assert!(text.contains("from \u{fffd}[2Jhostile\u{fffd}"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']));
+    }
+
+    #[test]
+    fn it_is_drawn_at_any_size() {
+        let story = testing::story();
+        let mut screen = screen(&story);
+        press(&mut screen, KeyCode::End);
+        for (width, height) in [(1, 1), (10, 3), (40, 10), (80, 24), (300, 100)] {
+            drawn(&screen, width, height);
+            press(&mut screen, KeyCode::Char('?'));
+            drawn(&screen, width, height);
+        }
+    }
 }

@@ -58,10 +58,8 @@ fn text(statement: &Statement, full: bool) -> Vec<String> {
         (Some(sql), _) => sql_lines(&sql.to_lossy(), full),
         (None, None) => vec![paint(WARN, &unknown_text(statement))],
     };
-    if let Some(first) = lines.first_mut() {
-        if !step.is_empty() {
-            first.insert_str(0, &paint(DIM, step));
-        }
+    if let Some(first) = lines.first_mut().filter(|_| !step.is_empty()) {
+        first.insert_str(0, &paint(DIM, step));
     }
     if statement.continues.is_some() {
         lines = vec![paint(DIM, "more rows of the same portal")];
