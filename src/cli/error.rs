@@ -48,6 +48,8 @@ pub(super) enum CliError {
     NoPager(OsString),
     #[error("{0}")]
     NoRecord(String),
+    #[error("cannot connect to {place}: {why}")]
+    NoDatabase { place: String, why: String },
     #[error("the configuration is refused\n{0}")]
     BadConfiguration(ConfigErrors),
     #[error("{0}")]

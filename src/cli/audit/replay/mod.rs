@@ -34,8 +34,6 @@ Examples:
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     which: Which,
-    #[command(flatten)]
-    from: Where,
     /// How fast: 1 is as it ran, from 0.25 to 64
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = speed)]
     speed: f64,
@@ -53,6 +51,8 @@ pub(super) struct ReplayArgs {
     full: bool,
     #[command(flatten)]
     against: against::AgainstArgs,
+    #[command(flatten)]
+    from: Where,
 }
 
 fn speed(text: &str) -> Result<f64, String> {

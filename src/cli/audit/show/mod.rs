@@ -29,8 +29,6 @@ Examples:
 pub(super) struct ShowArgs {
     #[command(flatten)]
     which: Which,
-    #[command(flatten)]
-    from: Where,
     /// Leave the statements out
     #[arg(long, conflicts_with = "statements")]
     no_statements: bool,
@@ -42,6 +40,8 @@ pub(super) struct ShowArgs {
     full: bool,
     #[command(flatten)]
     paging: Paging,
+    #[command(flatten)]
+    from: Where,
 }
 
 pub(super) fn run(global: &Global, args: &ShowArgs) -> Done {

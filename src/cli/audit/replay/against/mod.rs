@@ -96,6 +96,7 @@ pub(super) async fn run(global: &Global, args: &super::ReplayArgs, story: &Story
         lock_timeout: against.lock_timeout,
         patience: PATIENCE + against.lock_timeout,
     };
+    runner::check(&settings, &story.connections).await?;
     let plans = plans(story, against.commit);
     let work = work(story, &plans, against.timing, args.speed);
     let results = runner::run(&settings, &story.connections, &work).await;

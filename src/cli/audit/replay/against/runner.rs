@@ -8,6 +8,8 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::super::super::super::error::CliError;
+use super::super::super::super::human::clean;
 use super::address::Address;
 use super::client::Client;
 use super::login;
@@ -69,6 +71,24 @@ struct Ended {
     index: usize,
     worker: Option<Worker>,
     outcome: Option<Outcome>,
+}
+
+/// Sees that the server lets us in at all.
+pub(super) async fn check(settings: &Settings, connections: &[Connection]) -> Result<(), CliError> {
+    let Some(first) = connections.first() else {
+        return Ok(());
+    };
+    let database = settings.address.database.as_deref();
+    let database = database.unwrap_or(&first.database);
+    match login::connect(&settings.address, database, &[]).await {
+        Ok(ready) => Client::new(ready).close().await,
+        Err(lost) => {
+            let place = settings.address.name();
+            let why = clean(&lost.to_string());
+            return Err(CliError::NoDatabase { place, why });
+        }
+    }
+    Ok(())
 }
 
 /// Runs the work of `connections`.
