@@ -63,11 +63,7 @@ pub fn list(archive: &Archive, wanted: &dyn Fn(SessionId) -> bool) -> Result<Vec
 }
 
 /// Takes note of the sessions that a block names first.
-fn note(
-    block: &Block,
-    wanted: &dyn Fn(SessionId) -> bool,
-    found: &mut BTreeMap<SessionId, Found>,
-) {
+fn note(block: &Block, wanted: &dyn Fn(SessionId) -> bool, found: &mut BTreeMap<SessionId, Found>) {
     let mark = Finder::new("\"session\":\"");
     for line in block.lines() {
         let named = mark.find(line).and_then(|at| line.get(at + 11..at + 27));

@@ -125,7 +125,10 @@ mod tests {
 
     #[test]
     fn texts_are_found_behind_their_names() {
-        assert_eq!(message(&[b"sel", b"ect 1\0"]).query(), Some("select 1".into()));
+        assert_eq!(
+            message(&[b"sel", b"ect 1\0"]).query(),
+            Some("select 1".into())
+        );
         let parse = message(&[b"name\0sele", b"ct $1\0\0\x01\0\0\0\x17"]);
         assert_eq!((parse.parse(), parse.parts), (Some("select $1".into()), 2));
         assert_eq!(message(&[b"cut off"]).query(), None);

@@ -329,16 +329,21 @@ impl Teller {
     }
 
     fn name(&mut self, principal: &PrincipalName, target: &TargetName) {
-        self.story.principal.get_or_insert_with(|| principal.clone());
+        self.story
+            .principal
+            .get_or_insert_with(|| principal.clone());
         self.story.target.get_or_insert_with(|| target.clone());
     }
 
     fn connection(&mut self, origin: &Origin, record: &Record) -> usize {
         let connections = &mut self.story.connections;
-        *self.connections.entry(origin.connection).or_insert_with(|| {
-            connections.push(Connection::new(origin, record));
-            connections.len() - 1
-        })
+        *self
+            .connections
+            .entry(origin.connection)
+            .or_insert_with(|| {
+                connections.push(Connection::new(origin, record));
+                connections.len() - 1
+            })
     }
 
     fn of_connection(&mut self, at: usize, record: &Record) {
@@ -492,7 +497,11 @@ fn totals(story: &Story) -> Totals {
         connections: story.connections.len(),
         ..Totals::default()
     };
-    for statement in story.statements.iter().filter(|it| it.step == Step::Started) {
+    for statement in story
+        .statements
+        .iter()
+        .filter(|it| it.step == Step::Started)
+    {
         totals.statements += 1;
         let outcome = statement.outcome();
         totals.failed += usize::from(outcome == Some(Outcome::Failed));
@@ -548,7 +557,7 @@ mod tests {
     fn texts_and_parameters_are_found_wherever_they_are_recorded() {
         let part = |seq, part, data: &str| {
             let fields = json!({"statement": 3, "message": "Query", "part": part, "data": data});
-            of_connection(seq, 1, "statement_part", fields)
+            of_connection(seq, 1, "statement_part", &fields)
         };
         let story = read(&[
             opened(1, 1),
@@ -556,14 +565,14 @@ mod tests {
                 2,
                 1,
                 "statement_prepared",
-                json!({"statement": 1, "sql": "select $1"}),
+                &json!({"statement": 1, "sql": "select $1"}),
             ),
-            finished(3, 1, 1, json!({})),
+            finished(3, 1, 1, &json!({})),
             of_connection(
                 4,
                 1,
                 "portal_bound",
-                json!({"statement": 2, "prepared": 1, "parameters": ["a"]}),
+                &json!({"statement": 2, "prepared": 1, "parameters": ["a"]}),
             ),
             part(5, 1, "select "),
             part(6, 2, "'long'\0"),
@@ -571,12 +580,12 @@ mod tests {
                 7,
                 1,
                 "statement_started",
-                json!({"statement": 3, "kind": "simple", "parts": 2}),
+                &json!({"statement": 3, "kind": "simple", "parts": 2}),
             ),
-            started(8, 1, 4, json!({"bound": 2})),
-            finished(9, 1, 4, json!({"outcome": "suspended", "rows": 5})),
-            started(10, 1, 5, json!({"bound": 2})),
-            started(11, 1, 6, json!({"bound": 5})),
+            started(8, 1, 4, &json!({"bound": 2})),
+            finished(9, 1, 4, &json!({"outcome": "suspended", "rows": 5})),
+            started(10, 1, 5, &json!({"bound": 2})),
+            started(11, 1, 6, &json!({"bound": 5})),
         ]);
         let run: Vec<_> = story
             .statements
@@ -598,15 +607,15 @@ mod tests {
         let closed = json!({"reason": "crashed", "statements": 0, "bytes_in": 0, "bytes_out": 0});
         let lost = "con-000000000001".parse().unwrap();
         let story = read(&[
-            started(8, 1, 4, json!({"bound": 2})),
+            started(8, 1, 4, &json!({"bound": 2})),
             started(
                 9,
                 1,
                 5,
-                json!({"sql": "select $1", "parameters": [{"omitted": true}]}),
+                &json!({"sql": "select $1", "parameters": [{"omitted": true}]}),
             ),
-            started(10, 1, 7, json!({"name": "q"})),
-            of_connection(11, 1, "connection_closed", closed),
+            started(10, 1, 7, &json!({"name": "q"})),
+            of_connection(11, 1, "connection_closed", &closed),
         ]);
         let expected = [
             Missing::Approval,
@@ -633,7 +642,7 @@ mod tests {
         revoked["reason"] = json!("lost");
         let ended = |kind: &str, fields: &serde_json::Value| {
             let mut records = granted();
-            records.push(record(20, kind, fields.clone()));
+            records.push(record(20, kind, fields));
             read(&records).ended.unwrap()
         };
         assert_eq!(ended("session_expired", &who).by, None);

@@ -289,8 +289,9 @@ mod tests {
     }
 
     fn typed(screen: &mut Screen<'_>, text: &str) {
-        text.chars()
-            .for_each(|c| drop(press(screen, KeyCode::Char(c))));
+        for c in text.chars() {
+            press(screen, KeyCode::Char(c));
+        }
         press(screen, KeyCode::Enter);
     }
 
