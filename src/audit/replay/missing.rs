@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::parts::Connection;
 use super::statement::{Statement, Step};
-use super::story::{Connection, Story};
+use super::story::Story;
 use crate::access::ConnectionId;
 
 /// Something that a session's story lacks.

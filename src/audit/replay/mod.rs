@@ -5,6 +5,7 @@ mod compare;
 mod find;
 mod message;
 mod missing;
+mod parts;
 mod pieces;
 mod plan;
 mod player;
@@ -12,19 +13,21 @@ mod schedule;
 mod statement;
 mod story;
 mod tape;
+mod teller;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use compare::{Difference, Seen, What, compare};
 pub use find::{Found, Unread, list, load};
 pub use missing::Missing;
+pub use parts::{
+    Approved, Cancelled, Closed, Connection, Ended, Established, Hold, SecretRead, Submitted,
+    Totals,
+};
 pub use pieces::{Control, Piece, pieces};
 pub use plan::{Plan, Skip, plan, replayed};
 pub use player::{Goal, Player};
 pub use schedule::{Item, Next, Schedule};
 pub use statement::{End, Statement, Step};
-pub use story::{
-    Approved, Cancelled, Closed, Connection, Ended, Established, Hold, Moment, SecretRead, Story,
-    Submitted, Totals,
-};
+pub use story::{Moment, Story};
 pub use tape::{Cue, Tape};

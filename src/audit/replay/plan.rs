@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use super::parts::Connection;
 use super::pieces::{Control, pieces};
 use super::statement::Statement;
-use super::story::{Connection, Story};
+use super::story::Story;
 use crate::audit::{CopyDirection, Outcome, Parameter, StatementKind, Text};
 
 /// What is done about a statement.

@@ -139,16 +139,6 @@ impl Player {
         }
     }
 
-    /// How long until something new is to be seen; `None` if that never comes by itself.
-    pub fn until_next(&self) -> Option<Duration> {
-        self.since?;
-        let starts = self.tape.cues.iter().map(|cue| cue.start);
-        let moments = starts.chain(self.tape.cues.iter().map(|cue| cue.end));
-        let next = moments.filter(|at| *at > self.position).min()?;
-        let takes = self.tape.takes(self.position, next, self.cut());
-        Some(takes.div_f64(self.speed()))
-    }
-
     /// Stops, or goes on; from the beginning if it was over.
     pub fn pause(&mut self, now: Duration) {
         self.tick(now);
@@ -290,7 +280,6 @@ mod tests {
         player.tick(secs(106.0));
         assert_eq!(player.position(), secs(12.0));
         assert_eq!(player.current(), Some(2));
-        assert_eq!(player.until_next(), Some(secs(0.25)));
     }
 
     #[test]
@@ -309,7 +298,6 @@ mod tests {
         player.pause(secs(102.0));
         player.tick(secs(1000.0));
         assert_eq!((player.position(), player.is_paused()), (secs(2.0), true));
-        assert_eq!(player.until_next(), None);
         player.pause(secs(1000.0));
         player.tick(secs(1001.0));
         assert_eq!(player.position(), secs(3.0));

@@ -91,7 +91,7 @@ fn readers(login: &Login) {
     assert!(output.status.success(), "{}", said(&output));
 }
 
-async fn script(login: &Login, text: &str) {
+async fn script(login: &Login, text: impl AsRef<[u8]>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("script.sql");
     std::fs::write(&file, text).unwrap();
@@ -215,6 +215,61 @@ async fn commits_are_commits_if_asked_for_and_waits_for_locks_end_as_they_did() 
     let again = recorded.again(&clone, &["--commit", "--yes"]);
     assert_eq!(again.code(), 0, "{}", said(&again.output));
     assert_eq!(login.ask(name), "customer 1ab");
+}
+
+/// Texts in which a COMMIT hides from who takes backslashes for what they are by default, or in
+/// another encoding.
+#[tokio::test]
+async fn no_commit_gets_through_however_it_is_hidden() {
+    let recorded = Recorded::start().await;
+    let hidden = r"
+begin;
+update customers set name = 'committed' where id = 1;
+update customers set name = 'twice' where id = 1; /* x */ commit;
+do 'begin commit; end';
+create procedure p() language plpgsql as 'begin update customers set name = ''thrice'' where id = 1; commit; end';
+call p();
+";
+    script(recorded.login(), hidden).await;
+    let client = recorded.login().connect().await;
+    for text in [
+        "set standard_conforming_strings = off",
+        // One string by default; here, a short one, a COMMIT, and a comment.
+        r"update customers set name = '\''; commit; --'",
+    ] {
+        client.batch_execute(text).await.unwrap();
+    }
+    drop(client);
+    let other = b"set client_encoding = latin1;\nupdate customers set name = 'more' where id = 1;\n/* \xe9 */ commit;\nbegin;\n/* \xe9 */ commit;\n";
+    script(recorded.login(), other).await;
+    recorded.settle().await;
+    let clone = Cluster::start();
+    recorded.again(&clone, &[]);
+    let name = "select name from customers where id = 1";
+    assert_eq!(
+        clone.login("orders_admin", "orders").ask(name),
+        "customer 1"
+    );
+    assert_eq!(recorded.login().ask(name), "more", "there it was");
+}
+
+#[tokio::test]
+async fn what_blocks_is_cancelled_in_time_and_told() {
+    let recorded = Recorded::start().await;
+    script(recorded.login(), "select pg_advisory_lock(7);\nselect 1;\n").await;
+    recorded.settle().await;
+    let clone = Cluster::start();
+    let holder = clone.login("orders_admin", "orders").connect().await;
+    holder
+        .batch_execute("select pg_advisory_lock(7)")
+        .await
+        .unwrap();
+    let again = recorded.again(&clone, &["--commit", "--yes", "--timeout", "500ms"]);
+    assert_eq!((again.code(), again.total("same")), (1, 1));
+    let [blocked] = again.with_result("different")[..] else {
+        panic!("{}", said(&again.output));
+    };
+    assert!(blocked.to_string().contains("57014"), "{blocked}");
 }
 
 #[tokio::test]

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::keys::{Act, Prompt};
-use crate::audit::replay::{Goal, Player, Story};
+use crate::audit::replay::{Goal, Moment, Player, Story, Tape};
 
 /// What is on the screen.
 pub(super) struct Screen<'a> {
     pub(super) story: &'a Story,
+    /// What the cues of the player's tape are.
+    pub(super) moments: Vec<Moment<'a>>,
     pub(super) player: Player,
     /// What is being typed, and for what.
     pub(super) typing: Option<(Prompt, String)>,
@@ -23,6 +25,7 @@ impl<'a> Screen<'a> {
     pub(super) fn new(story: &'a Story, player: Player) -> Self {
         Self {
             story,
+            moments: Tape::moments(story),
             player,
             typing: None,
             help: false,

@@ -16,7 +16,7 @@ use super::keys::{HELP, Prompt};
 use super::screen::Screen;
 use super::spans;
 use crate::audit::Outcome;
-use crate::audit::replay::{Cue, Moment, Statement, Tape};
+use crate::audit::replay::{Cue, Moment, Statement};
 
 const BAR: Style = Style::new().add_modifier(Modifier::REVERSED);
 const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
@@ -24,7 +24,6 @@ const KEYS: &str = " space pause  ←→ step  ↑↓ speed  i idle  g go to  / 
 
 /// Draws all of it.
 pub(super) fn draw(screen: &Screen<'_>, frame: &mut Frame<'_>) {
-    let moments = Tape::moments(screen.story);
     let rows = [
         Constraint::Length(1),
         Constraint::Fill(3),
@@ -34,9 +33,9 @@ pub(super) fn draw(screen: &Screen<'_>, frame: &mut Frame<'_>) {
     ];
     let [title, list, detail, progress, bottom] = Layout::vertical(rows).areas(frame.area());
     frame.render_widget(self::title(screen).style(BAR), title);
-    let lines = self::list(screen, &moments, list);
+    let lines = self::list(screen, list);
     frame.render_widget(Paragraph::new(lines), list);
-    self::detail(screen, &moments, frame, detail);
+    self::detail(screen, frame, detail);
     self::progress(screen, frame, progress);
     frame.render_widget(self::bottom(screen), bottom);
     if screen.help {
@@ -65,14 +64,14 @@ fn title(screen: &Screen<'_>) -> Line<'static> {
 }
 
 /// What has begun, the last at the bottom.
-fn list<'a>(screen: &Screen<'_>, moments: &[Moment<'_>], area: Rect) -> Vec<Line<'a>> {
+fn list(screen: &Screen<'_>, area: Rect) -> Vec<Line<'static>> {
     let tape = screen.player.tape();
     let begun = tape.begun(screen.player.position());
     let first = begun.saturating_sub(area.height.into());
     let shown = &tape.cues[first..begun];
     let last = shown.len().saturating_sub(1);
     let rows = shown.iter().enumerate().map(|(place, cue)| {
-        let row = row(screen, &moments[cue.moment], cue, area.width.into());
+        let row = row(screen, &screen.moments[cue.moment], cue, area.width.into());
         match place == last {
             true => row.patch_style(Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED)),
             false => row,
@@ -144,12 +143,12 @@ fn side_by_side(left: Line<'static>, right: Line<'static>, width: usize) -> Line
 }
 
 /// The current statement in full, and its end when it has come.
-fn detail(screen: &Screen<'_>, moments: &[Moment<'_>], frame: &mut Frame<'_>, area: Rect) {
+fn detail(screen: &Screen<'_>, frame: &mut Frame<'_>, area: Rect) {
     let tape = screen.player.tape();
     let current = screen.player.current().and_then(|it| tape.cues.get(it));
     let (title, lines) = match current {
         None => (String::new(), Vec::new()),
-        Some(cue) => told(screen, &moments[cue.moment], cue),
+        Some(cue) => told(screen, &screen.moments[cue.moment], cue),
     };
     let lines: Vec<Line<'_>> = lines.iter().map(|line| spans::line(line)).collect();
     let block = Block::new()
@@ -275,7 +274,7 @@ mod tests {
 
     use super::super::keys;
     use super::*;
-    use crate::audit::replay::{Player, Story, testing};
+    use crate::audit::replay::{Player, Story, Tape, testing};
 
     fn screen(story: &Story) -> Screen<'_> {
         let tape = Tape::of(&Tape::moments(story));
