@@ -46,8 +46,13 @@ impl Block {
 
     /// The lines that have their ends, without them.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
-        lines.filter_map(|line| line.strip_suffix(b"\n"))
+        let mut rest = &self.bytes[..];
+        std::iter::from_fn(move || {
+            let end = memchr::memchr(b'\n', rest)?;
+            let (line, behind) = rest.split_at(end);
+            rest = &behind[1..];
+            Some(line)
+        })
     }
 }
 
