@@ -52,6 +52,13 @@ pub struct BucketError {
     reason: String,
 }
 
+impl BucketError {
+    /// What is wrong.
+    pub fn reason(self) -> String {
+        self.reason
+    }
+}
+
 /// A place for objects that are written once.
 #[derive(Debug, Clone)]
 pub struct Bucket {

@@ -1,5 +1,6 @@
 //! Where a log is read from: a folder, one file, or another store of files.
 
+mod bucket;
 mod directory;
 mod file;
 
@@ -8,19 +9,20 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::PathBuf;
 
+pub use bucket::InBucket;
 pub use directory::Directory;
 pub use file::SingleFile;
 
-/// The log that people call `text`: a folder, or one segment's file.
+/// The log that people call `text`: a folder, one segment's file, or a bucket's URL.
 ///
 /// # Errors
 /// If there is nothing of that name, or it is no place that a log can be read from.
 pub fn open(text: &str) -> io::Result<Box<dyn Source>> {
-    if text.contains("://") {
-        let message = "logs are read from folders and files only";
-        return Err(io::Error::new(io::ErrorKind::Unsupported, message));
-    }
-    let path = PathBuf::from(text);
+    let path = match text.strip_prefix("file://") {
+        Some(path) => PathBuf::from(path),
+        None if text.contains("://") => return Ok(Box::new(InBucket::open(text)?)),
+        None => PathBuf::from(text),
+    };
     Ok(match fs::metadata(&path)?.is_dir() {
         true => Box::new(Directory(path)),
         false => Box::new(SingleFile::new(path)?),
@@ -49,6 +51,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// If it cannot be read, or ends before.
     fn read_range(&self, file: &str, range: Range<u64>) -> io::Result<Vec<u8>>;
+
+    /// Whether it is a copy that comes behind the log: its newest records may not be there yet.
+    fn lags(&self) -> bool {
+        false
+    }
 
     /// A whole file.
     ///

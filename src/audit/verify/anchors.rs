@@ -19,6 +19,8 @@ struct Anchor {
     hash: Hash,
     /// Who says so.
     name: String,
+    /// The record may be one that is still to come.
+    ahead: bool,
 }
 
 impl Anchors {
@@ -26,21 +28,23 @@ impl Anchors {
     pub(super) fn given(heads: &[Head]) -> Self {
         let mut anchors = Self::default();
         for head in heads.iter().filter(|head| head.seq > 0) {
-            anchors.add(*head, format!("the head {} that was given", head.seq));
+            let name = format!("the head {} that was given", head.seq);
+            anchors.add(*head, name, false);
         }
         anchors
     }
 
-    fn add(&mut self, head: Head, name: String) {
+    fn add(&mut self, head: Head, name: String, ahead: bool) {
         let anchor = Anchor {
             hash: head.hash,
             name,
+            ahead,
         };
         self.wanted.entry(head.seq).or_default().push(anchor);
     }
 
-    /// Adds the copy of the last checkpoint.
-    pub(super) fn copy(&mut self, line: &[u8]) -> Result<(), Fault> {
+    /// Adds the copy of the last checkpoint; it may be ahead of a log that lags.
+    pub(super) fn copy(&mut self, line: &[u8], lags: bool) -> Result<(), Fault> {
         let place = Place {
             file: HEAD.into(),
             line: 1,
@@ -62,7 +66,11 @@ impl Anchors {
             seq: record.seq,
             hash: Hash::of(line),
         };
-        self.add(head, "HEAD, the copy of the last checkpoint,".to_owned());
+        self.add(
+            head,
+            "HEAD, the copy of the last checkpoint,".to_owned(),
+            lags,
+        );
         Ok(())
     }
 
@@ -91,12 +99,25 @@ impl Anchors {
         Ok(passed.values().flatten().map(note).collect())
     }
 
-    /// After the last record: none may be left.
-    pub(super) fn finish(&self, last: u64, place: &Place) -> Result<(), Fault> {
-        let Some((seq, anchors)) = self.wanted.last_key_value() else {
-            return Ok(());
+    /// After the last record: none may be left, but of what a copy does not have yet. What is to
+    /// be said of that.
+    pub(super) fn finish(&self, last: u64, place: &Place) -> Result<Option<String>, Fault> {
+        let missing = |ahead: bool| {
+            let mut left = self.wanted.iter().rev();
+            left.find_map(|(seq, anchors)| {
+                Some((seq, anchors.iter().find(|it| it.ahead == ahead)?))
+            })
         };
-        let name = anchors.first().map_or("", |anchor| &anchor.name);
+        let Some((seq, anchor)) = missing(false) else {
+            let note = |(seq, anchor): (&u64, &Anchor)| {
+                format!(
+                    "{} is of record {seq}: those behind {last} are not here yet, or were deleted",
+                    anchor.name
+                )
+            };
+            return Ok(missing(true).map(note));
+        };
+        let name = &anchor.name;
         let missing = records(last + 1, *seq);
         let what = format!("{name} is of record {seq}, and the log ends with record {last}");
         let means = format!(

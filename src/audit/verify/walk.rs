@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
     pub(super) fn begin(&mut self, copy: Option<&[u8]>) -> Result<(), Stop> {
         match copy {
             Some(line) => {
-                if let Err(fault) = self.anchors.copy(line) {
+                if let Err(fault) = self.anchors.copy(line, self.archive.source().lags()) {
                     self.report.faults.push(fault);
                 }
             }

@@ -9,6 +9,7 @@ use hallpass::audit::files::FileKind;
 use super::lines;
 use super::s3::S3;
 use crate::support::hallpass::{Grant, Setup};
+use crate::support::login::said;
 use crate::support::postgres::Cluster;
 use crate::support::process::Process;
 use crate::support::wait;
@@ -73,6 +74,16 @@ async fn every_segment_gets_there_through_kills_and_an_outage_and_is_put_once() 
     }
     let (here, copy) = (lines(&audit), lines(there.path()));
     assert!(here.starts_with(&copy) && copy.len() > 16 * 1024);
+
+    // Readable there as it is here, by who has the bucket and nothing else.
+    let mut verify = s3.environment(Process::command());
+    let verify = verify.args(["audit", "verify", "--from", "s3://audit/prod/a"]);
+    let verified = verify.output().unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+    let mut show = s3.environment(Process::command());
+    let show = show.args(["audit", "show", "--last", "--from", "s3://audit/prod/a"]);
+    let shown = show.output().unwrap();
+    assert!(said(&shown).contains("maya"), "{}", said(&shown));
 
     let lag = "hallpass_audit_ship_lag_segments{destination=\"bucket\"}";
     let caught_up = || async { hallpass.metric(lag).await == 0.0 };

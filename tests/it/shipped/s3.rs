@@ -101,6 +101,18 @@ impl S3 {
         )
     }
 
+    /// A command that finds the server and its credentials as the cloud's own tools would.
+    pub fn environment(&self, mut command: Command) -> Command {
+        let User { key, secret } = &self.user;
+        command
+            .env("AWS_ENDPOINT", &self.url)
+            .env("AWS_ALLOW_HTTP", "true")
+            .env("AWS_REGION", "eu-central-1")
+            .env("AWS_ACCESS_KEY_ID", key)
+            .env("AWS_SECRET_ACCESS_KEY", secret);
+        command
+    }
+
     /// It answers nobody, and loses nothing, until [`S3::resume`].
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);

@@ -43,9 +43,11 @@ impl Walk<'_> {
     fn check_end(&mut self) -> io::Result<()> {
         let last = self.head.unwrap_or(Head::START).seq;
         let signed = self.signatures.signed.map(|signed| signed.seq);
-        let end = self.anchors.finish(last, &self.place).err();
         let mut faults = self.gaps.finish(signed);
-        faults.extend(end);
+        match self.anchors.finish(last, &self.place) {
+            Ok(note) => self.report.notes.extend(note),
+            Err(fault) => faults.push(fault),
+        }
         if !self.demands.keys.is_empty() && signed.is_none() {
             let first = self.report.first.map_or(1, |first| first.seq);
             faults.push(self.unsigned(first, last));
