@@ -28,6 +28,14 @@ pub enum ReadError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// A line, read without those before it, is not a record.
+    #[error("{file}: a line that is not a record ({source}); `hallpass audit verify` says which")]
+    Garbled {
+        /// The segment's file.
+        file: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
 }
 
 /// The records of a folder, from the oldest on. A last line that is still being written is left out.
