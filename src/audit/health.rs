@@ -1,7 +1,15 @@
 //! How the writer does, for those who ask while it may be stuck.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+/// How often the writer is looked at, and how long a write may take before it counts as stuck.
+const PACE: Duration = Duration::from_millis(100);
 
 /// How the writer does; it alone writes here.
 pub(super) struct Health {
@@ -26,10 +34,12 @@ impl Health {
 
     /// Whether the last write worked, and none takes longer than `patience`.
     pub(super) fn is_good(&self, patience: Duration) -> bool {
+        !self.is_stuck(patience) && !self.failing.load(Ordering::Relaxed)
+    }
+
+    fn is_stuck(&self, patience: Duration) -> bool {
         let since = self.writing_since.load(Ordering::Relaxed);
-        let stuck =
-            since > 0 && u128::from(self.now() - since.min(self.now())) > patience.as_millis();
-        !stuck && !self.failing.load(Ordering::Relaxed)
+        since > 0 && u128::from(self.now().saturating_sub(since)) > patience.as_millis()
     }
 
     /// A write begins.
@@ -42,5 +52,27 @@ impl Health {
     pub(super) fn end(&self, failed: bool) -> bool {
         self.writing_since.store(0, Ordering::Relaxed);
         self.failing.swap(failed, Ordering::Relaxed)
+    }
+}
+
+/// Starts a thread that keeps the runtime going while a write is stuck, until `health` is gone.
+///
+/// A write that does not return holds up the worker thread that called it. If that worker was the
+/// one that waits for sockets and timers, nobody else takes this over by itself: all would stand
+/// still. Work from outside wakes another worker, and it does.
+pub(super) fn watch(health: &Arc<Health>, runtime: Handle) -> io::Result<()> {
+    let health = Arc::downgrade(health);
+    let thread = thread::Builder::new().name("audit-watch".into());
+    thread.spawn(move || keep_going(&health, &runtime))?;
+    Ok(())
+}
+
+fn keep_going(health: &Weak<Health>, runtime: &Handle) {
+    while let Some(health) = health.upgrade() {
+        if health.is_stuck(PACE) {
+            runtime.spawn(async {});
+        }
+        drop(health);
+        thread::sleep(PACE);
     }
 }

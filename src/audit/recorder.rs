@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::folder::{Folder, OpenError};
-use super::health::Health;
+use super::folder::{Folder, OpenError, Volume};
+use super::health::{self, Health};
 use super::writer::{Job, Writer};
-use super::{Batch, Event, SigningKey, recovery};
+use super::{Batch, Event, Head, SigningKey, recovery};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
@@ -96,17 +97,30 @@ impl Recorder {
     ) -> Result<(Self, JoinHandle<()>), OpenError> {
         let (folder, resumption) = Folder::open(&settings.folder)?;
         let left = recovery::left_behind(&settings.folder, resumption.torn.as_ref(), &clock)?;
+        let place = (resumption.head, resumption.last_segment);
+        let folder = Arc::new(folder);
+        let (recorder, writer) = Self::over(folder, place, left, settings, clock, metrics);
+        health::watch(&recorder.health, Handle::current()).map_err(|source| OpenError::Io {
+            path: settings.folder.clone(),
+            source,
+        })?;
+        Ok((recorder, writer))
+    }
+
+    /// Starts the writer behind a place in the log, with the records that are left to be made.
+    fn over(
+        volume: Arc<dyn Volume>,
+        place: (Head, Option<u64>),
+        left: Batch,
+        settings: &Settings,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let health = Arc::new(Health::new());
         metrics.audit_available(true);
-        let mut writer = Writer::new(
-            settings,
-            Arc::new(folder),
-            (resumption.head, resumption.last_segment),
-            Arc::clone(&health),
-            clock.clone(),
-            Arc::clone(&metrics),
-        );
+        let parts = (Arc::clone(&health), clock.clone(), Arc::clone(&metrics));
+        let mut writer = Writer::new(settings, volume, place, parts);
         writer.keep(left);
         let writer = tokio::spawn(writer.run(jobs));
         let recorder = Self {
@@ -116,7 +130,7 @@ impl Recorder {
             health,
             metrics,
         };
-        Ok((recorder, writer))
+        (recorder, writer)
     }
 
     /// Records one fact and returns when it is durable.
@@ -185,10 +199,14 @@ impl Recorder {
 }
 
 #[cfg(test)]
+#[path = "faults.rs"]
+mod faults;
+
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::super::{Head, Record, reader};
+    use super::super::{Record, reader};
     use super::*;
 
     fn start(settings: &Settings) -> (Recorder, JoinHandle<()>) {

@@ -2,8 +2,9 @@
 //!
 //! It is a task, not a thread: waking it from a connection's task costs no system call, and
 //! `write(2)` to a file takes about a microsecond. Should the disk hang there, it holds up one
-//! worker thread of the runtime, and the other tasks move to the others. `fdatasync` takes long, so
-//! it is called on a thread for such things; what comes meanwhile is the next group.
+//! worker thread of the runtime, and [`health::watch`](super::health::watch) sees to it that the
+//! others go on. `fdatasync` takes long, so it is called on a thread for such things; what comes
+//! meanwhile is the next group.
 
 use std::io;
 use std::sync::Arc;
@@ -64,9 +65,7 @@ impl Writer {
         settings: &Settings,
         volume: Arc<dyn Volume>,
         (head, last_segment): (Head, Option<u64>),
-        health: Arc<Health>,
-        clock: Clock,
-        metrics: Arc<Metrics>,
+        (health, clock, metrics): (Arc<Health>, Clock, Arc<Metrics>),
     ) -> Self {
         Self {
             volume,

@@ -1,5 +1,6 @@
 //! What goes wrong on the command line: one sentence, and what to do next.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
@@ -42,6 +43,8 @@ pub(super) enum CliError {
     NotApproved(RequestState),
     #[error("psql is not installed, or not in the PATH")]
     NoPsql,
+    #[error("the pager {0:?} cannot be run")]
+    NoPager(OsString),
     #[error("the configuration is refused\n{0}")]
     BadConfiguration(ConfigErrors),
     #[error("{0}")]
@@ -80,6 +83,7 @@ runs the server puts its hash into the configuration."
 Install PostgreSQL's client (Debian, Ubuntu: apt install postgresql-client; Fedora: dnf install
 postgresql; macOS: brew install libpq), or use `hallpass connect --print` for another client."
                 .into(),
+            Self::NoPager(_) => "Set PAGER to a command that is installed, or use --no-pager.".into(),
             _ => return None,
         })
     }

@@ -51,21 +51,43 @@ pub(super) fn clock_time(now: Timestamp, at: Timestamp) -> String {
     at.strftime(format).to_string()
 }
 
-/// Text from others, with what could steer a terminal or turn its text around made visible.
+/// Text from others in one line, with what could steer a terminal, turn its text around or hide in
+/// it made visible.
 pub(super) fn clean(text: &str) -> String {
     let text: String = text
         .chars()
-        .map(|c| match c {
-            '\n' | '\t' => ' ',
-            c if c.is_control() || is_bidirectional(c) => '\u{fffd}',
-            c => c,
+        .map(|c| {
+            if matches!(c, '\n' | '\t') {
+                ' '
+            } else {
+                inert(c)
+            }
         })
         .collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// A character from others as a terminal may have it.
+pub(super) fn inert(c: char) -> char {
+    if c.is_control() || is_bidirectional(c) || is_hidden(c) {
+        '\u{fffd}'
+    } else {
+        c
+    }
+}
+
 fn is_bidirectional(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Characters without a shape, by which two names that differ look the same, or that end a line.
+/// The joiners of scripts and emoji (U+200C, U+200D) are not among them.
+fn is_hidden(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}'
+            | '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// A table without borders; `empty` stands for one without rows.
@@ -138,6 +160,7 @@ mod tests {
     fn text_from_others_cannot_steer_the_terminal() {
         let hostile = clean("stuck\x1b[2J refunds\n\u{202e}live");
         assert_eq!(hostile, "stuck\u{fffd}[2J refunds \u{fffd}live");
+        assert_eq!(clean("or\u{200b}ders\u{2028}"), "or\u{fffd}ders\u{fffd}");
     }
 
     #[test]

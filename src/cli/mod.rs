@@ -2,15 +2,21 @@
 //! of nothing else.
 
 mod api;
+#[allow(dead_code, reason = "for the commands that read the audit")]
+mod columns;
 mod completions;
 mod config;
 mod connect;
 mod connections;
 mod demo;
 mod error;
+#[allow(dead_code, reason = "for the commands that read the audit")]
+mod highlight;
 mod human;
 mod login;
 mod out;
+#[allow(dead_code, reason = "for the commands that read the audit")]
+mod pager;
 mod psql;
 mod requests;
 mod serve;

@@ -60,7 +60,13 @@ pub(super) fn has_colour() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
-/// Prints `text` and ends the line.
+/// How many columns standard output has; `None` if it is no terminal.
+#[allow(dead_code, reason = "for the commands that read the audit")]
+pub(super) fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into())
+}
+
+/// Prints `text` and ends the line; what may be long goes through [`super::pager::Pages`].
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     write(text).map_err(CliError::Output)
 }

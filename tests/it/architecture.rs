@@ -10,11 +10,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("pg", &[]),
     ("secret", &[]),
+    ("sql", &[]),
     ("telemetry", &[]),
     ("tls", &[]),
     ("policy", &["access"]),
     ("config", &["access", "secret"]),
-    ("audit", &["access", "clock", "secret", "telemetry"]),
+    ("audit", &["access", "clock", "secret", "sql", "telemetry"]),
     ("store", &["access", "audit", "clock"]),
     ("admission", &["access", "clock", "secret", "telemetry"]),
     (
@@ -50,7 +51,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["access", "audit", "clock", "config", "http", "secret"],
+        &[
+            "access", "audit", "clock", "config", "http", "secret", "sql",
+        ],
     ),
 ];
 

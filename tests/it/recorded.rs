@@ -3,6 +3,7 @@
 mod canary;
 mod crash;
 mod disk;
+mod hung;
 mod redacted;
 mod whole;
 mod witness;

@@ -1,0 +1,228 @@
+//! What the recorder does on disks that fail, at any operation and in any way.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use parking_lot::Mutex;
+use proptest::prelude::*;
+
+use super::super::segment::{Medium, Segment};
+use super::super::{Hash, Record};
+use super::*;
+
+/// How an operation of the disk fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Nothing was done.
+    Clean,
+    /// A write did half of it.
+    Half,
+}
+
+/// A disk: what the kernel has of each file, and what stable storage has.
+#[derive(Default)]
+struct Disk {
+    kernel: BTreeMap<u64, Vec<u8>>,
+    stable: BTreeMap<u64, Vec<u8>>,
+    /// Files whose last sync failed.
+    failed_sync: Vec<u64>,
+    operations: usize,
+    faults: BTreeMap<usize, Fault>,
+}
+
+impl Disk {
+    fn next(&mut self) -> Option<Fault> {
+        self.operations += 1;
+        self.faults.get(&self.operations).copied()
+    }
+}
+
+fn refused() -> io::Error {
+    io::Error::other("input/output error")
+}
+
+#[derive(Clone, Default)]
+struct Volatile(Arc<Mutex<Disk>>);
+
+impl Volume for Volatile {
+    fn create(&self, first: u64) -> io::Result<Segment> {
+        let mut disk = self.0.lock();
+        if disk.next().is_some() {
+            return Err(refused());
+        }
+        disk.failed_sync.retain(|file| *file != first);
+        let len = disk.kernel.entry(first).or_default().len() as u64;
+        disk.stable.entry(first).or_default();
+        let medium = OnDisk(self.clone(), first);
+        Ok(Segment::new(Box::new(medium), len))
+    }
+
+    fn replace_head(&self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file on it.
+struct OnDisk(Volatile, u64);
+
+impl Medium for OnDisk {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.0.0.lock();
+        assert!(
+            !disk.failed_sync.contains(&self.1),
+            "a file is trusted again"
+        );
+        let fault = disk.next();
+        let written = match fault {
+            None => bytes,
+            Some(Fault::Clean) => &[],
+            Some(Fault::Half) => &bytes[..bytes.len() / 2],
+        };
+        let file = disk.kernel.get_mut(&self.1).unwrap();
+        file.extend_from_slice(written);
+        fault.map_or(Ok(()), |_| Err(refused()))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let disk = &mut *self.0.0.lock();
+        match disk.next() {
+            None => {
+                let stable = disk.stable.get_mut(&self.1).unwrap();
+                stable.clone_from(&disk.kernel[&self.1]);
+                Ok(())
+            }
+            Some(_) => {
+                // Linux tells once; what a second sync says of this file is worth nothing.
+                disk.failed_sync.push(self.1);
+                Err(refused())
+            }
+        }
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        let disk = &mut *self.0.0.lock();
+        if disk.next().is_some() {
+            return Err(refused());
+        }
+        let len = usize::try_from(len).unwrap();
+        disk.kernel.get_mut(&self.1).unwrap().truncate(len);
+        let stable = disk.stable.get_mut(&self.1).unwrap();
+        stable.truncate(len);
+        Ok(())
+    }
+}
+
+/// The records on a disk, checked to be one chain without a gap or a piece of a line.
+fn chain(files: &BTreeMap<u64, Vec<u8>>) -> Vec<Record> {
+    let mut head = Head::START;
+    let mut records = Vec::new();
+    for (first, bytes) in files {
+        assert!(
+            bytes.is_empty() || *first == head.seq + 1,
+            "{first} after {head}"
+        );
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\n").expect("whole lines");
+            let record: Record = serde_json::from_slice(line).unwrap();
+            assert_eq!((record.seq, record.prev), (head.seq + 1, head.hash));
+            head.seq += 1;
+            head.hash = Hash::of(line);
+            records.push(record);
+        }
+    }
+    records
+}
+
+/// A fact that can be told from others.
+fn fact(number: u64) -> Event {
+    Event::Started {
+        version: number.to_string(),
+    }
+}
+
+fn facts(records: &[Record]) -> Vec<u64> {
+    let number = |record: &Record| match &record.event {
+        Event::Started { version } => version.parse().ok(),
+        _ => None,
+    };
+    records.iter().filter_map(number).collect()
+}
+
+/// Records `count` facts on a disk with these faults, and returns those that were promised.
+async fn record(disk: &Volatile, durability: Durability, count: u64) -> Vec<u64> {
+    let settings = Settings {
+        durability,
+        segment_bytes: 2000,
+        checkpoint_records: 3,
+        ..Settings::new(PathBuf::new(), SigningKey::generate())
+    };
+    let (recorder, writer) = Recorder::over(
+        Arc::new(disk.clone()),
+        (Head::START, None),
+        Batch::new(jiff::Timestamp::UNIX_EPOCH),
+        &settings,
+        Clock::system(),
+        Arc::new(Metrics::new()),
+    );
+    let mut promised = Vec::new();
+    for number in 0..count {
+        if recorder.record(&fact(number)).await.is_ok() {
+            promised.push(number);
+        }
+    }
+    drop(recorder);
+    writer.await.unwrap();
+    promised
+}
+
+fn faults() -> impl Strategy<Value = BTreeMap<usize, Fault>> {
+    let fault = prop_oneof![Just(Fault::Clean), Just(Fault::Half)];
+    prop::collection::btree_map(1usize..50, fault, 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_was_promised_is_there_and_what_was_refused_is_not(
+        faults in faults(), fsync in any::<bool>()
+    ) {
+        let disk = Volatile::default();
+        disk.0.lock().faults = faults;
+        let durability = if fsync { Durability::Fsync } else { Durability::Write };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let promised = runtime.block_on(record(&disk, durability, 60));
+        let disk = disk.0.lock();
+        let kept = if fsync { &disk.stable } else { &disk.kernel };
+        prop_assert_eq!(facts(&chain(kept)), promised);
+    }
+}
+
+#[tokio::test]
+async fn a_fault_at_each_operation_is_survived() {
+    for durability in [Durability::Write, Durability::Fsync] {
+        for at in 1..=60 {
+            for fault in [Fault::Clean, Fault::Half] {
+                let disk = Volatile::default();
+                disk.0.lock().faults = [(at, fault)].into();
+                let promised = record(&disk, durability, 15).await;
+                assert!(promised.len() >= 14, "one fault refuses one at most: {at}");
+                let disk = disk.0.lock();
+                let kept = match durability {
+                    Durability::Fsync => &disk.stable,
+                    Durability::Write => &disk.kernel,
+                };
+                let records = chain(kept);
+                assert_eq!(facts(&records), promised);
+                let failures = records
+                    .iter()
+                    .filter(|it| matches!(it.event, Event::RecordingFailed { .. }));
+                assert_eq!(
+                    failures.count(),
+                    15 - promised.len(),
+                    "the failure is on record"
+                );
+            }
+        }
+    }
+}
