@@ -46,6 +46,10 @@ pub(super) enum CliError {
     BadConfiguration(ConfigErrors),
     #[error("{0}")]
     Demo(String),
+    #[error("the audit log at {place} cannot be read: {source}")]
+    Audit { place: String, source: io::Error },
+    #[error("there is no audit log at {place}: no file there is a segment")]
+    NoAudit { place: String },
     #[error("cannot write the output: {0}")]
     Output(io::Error),
 }
@@ -80,6 +84,9 @@ runs the server puts its hash into the configuration."
 Install PostgreSQL's client (Debian, Ubuntu: apt install postgresql-client; Fedora: dnf install
 postgresql; macOS: brew install libpq), or use `hallpass connect --print` for another client."
                 .into(),
+            Self::Audit { .. } | Self::NoAudit { .. } => {
+                "Where the log is: --from FOLDER, or --config FILE for the folder that it names.".into()
+            }
             _ => return None,
         })
     }
