@@ -48,7 +48,7 @@ impl Joiner {
                 results,
                 copies,
             } => {
-                if let Some(pending) = self.running((origin.connection, *statement)) {
+                if let Some(pending) = self.running_mut((origin.connection, *statement)) {
                     pending.results.extend_from_slice(results);
                     pending.copies.extend_from_slice(copies);
                 }
@@ -70,6 +70,12 @@ impl Joiner {
     pub fn ready(&mut self) -> Option<Statement> {
         let first = self.statements.first_entry()?;
         first.get().said.then(|| first.remove().statement)
+    }
+
+    /// The statements whose ends were not taken.
+    pub fn running(&self) -> impl Iterator<Item = &Statement> {
+        let starts = self.running.values();
+        starts.filter_map(|start| self.statements.get(start).map(|it| &it.statement))
     }
 
     /// All that is left: what runs still, and what waited for it.
@@ -209,7 +215,7 @@ impl Joiner {
         self.statements.insert(pending.statement.seq, pending);
     }
 
-    fn running(&mut self, key: Key) -> Option<&mut Pending> {
+    fn running_mut(&mut self, key: Key) -> Option<&mut Pending> {
         self.statements.get_mut(self.running.get(&key)?)
     }
 

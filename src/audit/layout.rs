@@ -122,25 +122,14 @@ fn cut(mut file: impl Read) -> io::Result<Vec<Piece>> {
     Ok(pieces)
 }
 
-/// Reads pieces, one after the other, into the same memory.
+/// Reads pieces.
+#[derive(Default)]
 pub struct PieceReader {
-    decompressor: zstd::bulk::Decompressor<'static>,
-    lines: Vec<u8>,
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
 }
 
 impl PieceReader {
-    /// A reader.
-    ///
-    /// # Errors
-    /// If zstd has no memory.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self {
-            decompressor: zstd::bulk::Decompressor::new()?,
-            lines: Vec::new(),
-        })
-    }
-
-    /// The lines of a piece of a segment, each with its line end.
+    /// Reads the lines of a piece, each with its line end, into `lines`, whose content goes.
     ///
     /// # Errors
     /// If it cannot be read, or is not what the layout says.
@@ -149,29 +138,35 @@ impl PieceReader {
         archive: &Archive,
         segment: &Stored,
         piece: &Piece,
-    ) -> io::Result<&[u8]> {
+        lines: &mut Vec<u8>,
+    ) -> io::Result<()> {
         if piece.bytes > LONGEST || piece.range.end - piece.range.start > LONGEST {
             let what = "a piece of a segment is said to be larger than it can be";
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         let source = archive.source();
         match source.read_range(&segment.file(), piece.range.clone()) {
-            Ok(bytes) if segment.kind == FileKind::Sealed => self.decompress(&bytes, piece)?,
-            Ok(bytes) => self.lines = bytes,
+            Ok(bytes) if segment.kind == FileKind::Sealed => {
+                self.decompress(&bytes, piece, lines)?;
+            }
+            Ok(bytes) => *lines = bytes,
             Err(error) if is_sealed_since(segment, &error) => {
-                self.lines = sealed_range(archive, segment, piece)?;
+                *lines = sealed_range(archive, segment, piece)?;
             }
             Err(error) => return Err(error),
         }
-        Ok(&self.lines)
+        Ok(())
     }
 
-    fn decompress(&mut self, bytes: &[u8], piece: &Piece) -> io::Result<()> {
-        self.lines.clear();
+    fn decompress(&mut self, bytes: &[u8], piece: &Piece, lines: &mut Vec<u8>) -> io::Result<()> {
+        let decompressor = match &mut self.decompressor {
+            Some(decompressor) => decompressor,
+            none => none.insert(zstd::bulk::Decompressor::new()?),
+        };
+        lines.clear();
         // Within LONGEST, which is within usize.
-        self.lines.reserve(piece.bytes as usize);
-        self.decompressor
-            .decompress_to_buffer(bytes, &mut self.lines)?;
+        lines.reserve(piece.bytes as usize);
+        decompressor.decompress_to_buffer(bytes, lines)?;
         Ok(())
     }
 }

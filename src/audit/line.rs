@@ -17,8 +17,8 @@ pub struct Line<'a> {
     at: &'a str,
     /// The record's `type`.
     pub kind: &'a str,
-    /// Whose connection it belongs to.
-    pub origin: Option<LineOrigin<'a>>,
+    /// What follows.
+    pub rest: &'a [u8],
 }
 
 /// Whose connection a line belongs to: text between quotes, as it stands there.
@@ -59,8 +59,13 @@ impl<'a> Line<'a> {
             seq,
             at,
             kind,
-            origin: cursor.origin(),
+            rest: cursor.0,
         })
+    }
+
+    /// Whose connection it belongs to; `None` if to none.
+    pub fn origin(&self) -> Option<LineOrigin<'a>> {
+        Cursor(self.rest).origin()
     }
 
     /// When the fact was observed.
@@ -90,10 +95,10 @@ pub fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// What is left of a line.
 #[derive(Debug, Clone, Copy)]
-struct Cursor<'a>(&'a [u8]);
+pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl<'a> Cursor<'a> {
-    fn expect(&mut self, text: &[u8]) -> Option<()> {
+    pub(super) fn expect(&mut self, text: &[u8]) -> Option<()> {
         self.0 = self.0.strip_prefix(text)?;
         Some(())
     }
@@ -103,7 +108,7 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit());
         let digits = digits.count();
         let (number, rest) = self.0.split_at_checked(digits)?;
@@ -112,7 +117,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Text up to its closing quote, which is consumed. Without escapes.
-    fn plain(&mut self) -> Option<&'a str> {
+    pub(super) fn plain(&mut self) -> Option<&'a str> {
         let end = self
             .0
             .iter()
@@ -124,7 +129,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Text up to its closing quote, which is consumed. With its escapes.
-    fn escaped(&mut self) -> Option<&'a str> {
+    pub(super) fn escaped(&mut self) -> Option<&'a str> {
         let mut end = 0;
         loop {
             end += memchr::memchr2(b'"', b'\\', self.0.get(end..)?)?;
@@ -203,7 +208,8 @@ mod tests {
         let mut batch = Batch::new(at);
         batch.push(event);
         let mut lines = Vec::new();
-        batch.link(&mut Head::START, &mut lines);
+        let mut head = Head::START;
+        batch.link(&mut head, &mut lines);
         lines
     }
 
@@ -215,7 +221,7 @@ mod tests {
             let line = Line::read(&lines).unwrap();
             let record = line.parse().unwrap();
             prop_assert_eq!((line.seq, line.at()), (1, Some(at)));
-            let seen = line.origin.unwrap();
+            let seen = line.origin().unwrap();
             let origin = record.event.origin().unwrap();
             prop_assert_eq!(seen.connection, origin.connection.to_string());
             prop_assert_eq!(seen.principal, origin.principal.as_str());
@@ -238,7 +244,7 @@ mod tests {
     fn records_of_no_connection_have_no_origin() {
         let lines = written(&Event::Stopped, Timestamp::UNIX_EPOCH);
         let line = Line::read(&lines).unwrap();
-        assert_eq!((line.kind, line.origin), ("stopped", None));
+        assert_eq!((line.kind, line.origin()), ("stopped", None));
         assert_eq!(super::lines(b"a\n\nb\nc").count(), 3);
     }
 }

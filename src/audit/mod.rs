@@ -28,6 +28,7 @@ mod recorder;
 mod recovery;
 mod redaction;
 mod seal;
+pub mod search;
 mod segment;
 pub mod session;
 pub mod source;

@@ -66,14 +66,14 @@ fn of_segment(archive: &Archive, segment: &Stored, session: SessionId) -> io::Re
         .as_ref()
         .and_then(|it| it.sessions.get(&session));
     let finder = memchr::memmem::Finder::new(&id);
-    let mut reader = PieceReader::new()?;
-    let mut records = Vec::new();
+    let mut reader = PieceReader::default();
+    let (mut records, mut bytes) = (Vec::new(), Vec::new());
     for number in layout.pieces_in(frames) {
         let Some(piece) = layout.pieces.get(number) else {
             continue;
         };
-        let bytes = reader.read(archive, segment, piece)?;
-        let with_id = lines(bytes).filter(|line| finder.find(line).is_some());
+        reader.read(archive, segment, piece, &mut bytes)?;
+        let with_id = lines(&bytes).filter(|line| finder.find(line).is_some());
         let parsed = with_id.map(|line| {
             serde_json::from_slice(line).map_err(|source| ReadError::Garbled {
                 file: segment.file(),
