@@ -1,10 +1,12 @@
 //! Records that are committed together, serialised by whoever brings them.
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::chain::Head;
-use super::{Event, VERSION};
+use super::{Event, VERSION, encode};
+
+/// Bytes that hold the usual batch, one statement's start or end.
+const USUAL: usize = 512;
 
 /// Records that are committed together.
 #[derive(Debug)]
@@ -15,18 +17,11 @@ pub struct Batch {
     at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    at: Timestamp,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
 impl Batch {
     /// An empty batch of facts observed at `at`.
     pub fn new(at: Timestamp) -> Self {
         Self {
-            bodies: Vec::new(),
+            bodies: Vec::with_capacity(USUAL),
             records: 0,
             at,
         }
@@ -41,12 +36,7 @@ impl Batch {
 
     /// Adds a fact.
     pub fn push(&mut self, event: &Event) {
-        let start = self.bodies.len();
-        let body = Body { at: self.at, event };
-        serde_json::to_writer(&mut self.bodies, &body)
-            .expect("events are plain data, and a Vec takes every byte");
-        // Drop the opening brace: the prefix has its own.
-        self.bodies.remove(start);
+        encode::body(self.at, event, &mut self.bodies);
         self.bodies.push(b'\n');
         self.records += 1;
     }
@@ -69,12 +59,15 @@ impl Batch {
     /// Appends the records to `lines`, each with its place in the chain, and moves `head` behind
     /// them.
     pub(super) fn link(&self, head: &mut Head, lines: &mut Vec<u8>) {
-        for body in self.bodies.split_inclusive(|&byte| byte == b'\n') {
+        let mut bodies = &self.bodies[..];
+        while let Some(end) = memchr::memchr(b'\n', bodies) {
+            let (body, rest) = bodies.split_at(end + 1);
+            bodies = rest;
             let start = lines.len();
             lines.extend_from_slice(b"{\"v\":");
-            push_decimal(lines, u64::from(VERSION));
+            encode::decimal(u64::from(VERSION), lines);
             lines.extend_from_slice(b",\"seq\":");
-            push_decimal(lines, head.seq + 1);
+            encode::decimal(head.seq + 1, lines);
             lines.extend_from_slice(b",\"prev\":\"");
             lines.extend_from_slice(&head.hash.digits());
             lines.extend_from_slice(b"\",");
@@ -82,18 +75,6 @@ impl Batch {
             *head = head.followed_by(&lines[start..lines.len() - 1]);
         }
     }
-}
-
-fn push_decimal(out: &mut Vec<u8>, mut n: u64) {
-    let start = out.len();
-    loop {
-        out.push(b'0' + (n % 10) as u8);
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out[start..].reverse();
 }
 
 #[cfg(test)]

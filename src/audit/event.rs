@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::{Hash, Head};
 use super::key::PublicKey;
+use super::origin::Origin;
 use super::outcome::{CommandResult, Copy, Outcome, StatementKind};
 use super::text::{Parameter, Text};
 use crate::access::{ConnectionId, PrincipalName, RequestId, SessionId, TargetName};
@@ -29,21 +30,6 @@ pub struct Record {
     /// The fact.
     #[serde(flatten)]
     pub event: Event,
-}
-
-/// Whose connection a fact belongs to. Shared by all of its records.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The connection.
-    pub connection: ConnectionId,
-    /// Its session.
-    pub session: SessionId,
-    /// Who holds the session.
-    pub principal: PrincipalName,
-    /// What is reached.
-    pub target: TargetName,
-    /// The database, as the upstream knows it.
-    pub database: String,
 }
 
 /// Records that were deleted, one behind the other.

@@ -25,13 +25,13 @@ pub(super) async fn opening<S, D>(
     permit: &Permit,
 ) -> Result<Arc<Origin>, Refusal> {
     let connection = permit.connection();
-    let origin = Arc::new(Origin {
-        connection: connection.id,
-        session: connection.session,
-        principal: connection.principal.clone(),
-        target: connection.target.clone(),
-        database: connection.database.clone(),
-    });
+    let origin = Arc::new(Origin::new(
+        connection.id,
+        connection.session,
+        connection.principal.clone(),
+        connection.target.clone(),
+        connection.database.clone(),
+    ));
     let startup = upstream::passed_on(&client.startup);
     let event = Event::ConnectionOpened {
         origin: Arc::clone(&origin),

@@ -208,13 +208,13 @@ mod tests {
     }
 
     fn origin() -> Arc<Origin> {
-        Arc::new(Origin {
-            connection: ConnectionId::from_random(1),
-            session: SessionId::from_random(1),
-            principal: "maya".parse().unwrap(),
-            target: "orders-ro".parse().unwrap(),
-            database: "orders".to_owned(),
-        })
+        Arc::new(Origin::new(
+            ConnectionId::from_random(1),
+            SessionId::from_random(1),
+            "maya".parse().unwrap(),
+            "orders-ro".parse().unwrap(),
+            "orders".to_owned(),
+        ))
     }
 
     /// The body of a Bind of all these values in binary format, in parts of so many bytes.

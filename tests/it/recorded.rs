@@ -23,9 +23,14 @@ struct Witnessed {
 
 impl Witnessed {
     async fn start() -> Self {
+        Self::with(|setup| setup).await
+    }
+
+    async fn with(change: impl FnOnce(Setup) -> Setup) -> Self {
         let cluster = Cluster::options().log_statements().start();
-        let hallpass = Process::start(Setup::new(&cluster).proxy("tls = \"off\"")).await;
-        let login = hallpass.grant("maya", "orders-admin", "10m").await.login;
+        let setup = change(Setup::new(&cluster).proxy("tls = \"off\""));
+        let hallpass = Process::start(setup).await;
+        let login = hallpass.grant("maya", "orders-admin", "1h").await.login;
         Self {
             cluster,
             hallpass,

@@ -82,6 +82,16 @@ impl Process {
         }
     }
 
+    /// Ends it as an operator would, and waits until it is gone.
+    ///
+    /// # Panics
+    /// If it fails, or takes too long.
+    pub async fn exit_in_order(&mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.exit(Duration::from_secs(40)).await;
+        assert!(status.success(), "{status}:\n{}", self.log());
+    }
+
     /// `kill -9`: no chance to tidy up.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
