@@ -49,6 +49,10 @@ pub(super) enum CliError {
     BadConfiguration(ConfigErrors),
     #[error("{0}")]
     Demo(String),
+    #[error("the audit log at {place} cannot be read: {source}")]
+    Audit { place: String, source: io::Error },
+    #[error("there is no audit log at {place}: no file there is a segment")]
+    NoAudit { place: String },
     #[error("cannot write the output: {0}")]
     Output(io::Error),
 }
@@ -84,6 +88,9 @@ Install PostgreSQL's client (Debian, Ubuntu: apt install postgresql-client; Fedo
 postgresql; macOS: brew install libpq), or use `hallpass connect --print` for another client."
                 .into(),
             Self::NoPager(_) => "Set PAGER to a command that is installed, or use --no-pager.".into(),
+            Self::Audit { .. } | Self::NoAudit { .. } => {
+                "Where the log is: --from FOLDER, or --config FILE for the folder that it names.".into()
+            }
             _ => return None,
         })
     }

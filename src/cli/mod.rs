@@ -1,7 +1,8 @@
-//! The command line. All but `serve`, `config`, `token` and `demo` are clients of the REST API and
-//! of nothing else.
+//! The command line. All but `serve`, `config`, `token`, `audit` and `demo` are clients of the REST
+//! API and of nothing else.
 
 mod api;
+mod audit;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod columns;
 mod completions;
@@ -138,6 +139,7 @@ enum Command {
     Revoke(sessions::RevokeArgs),
     Connections(connections::ConnectionsArgs),
     Connect(connect::ConnectArgs),
+    Audit(audit::AuditArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -178,6 +180,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
         Command::Revoke(args) => sessions::revoke(global, args).await,
         Command::Connections(_) => connections::run(global).await,
         Command::Connect(args) => connect::run(global, args).await,
+        Command::Audit(args) => audit::run(global, args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Completions(args) => completions::run(&args),
     }
@@ -236,6 +239,7 @@ mod tests {
             "hallpass connect orders-ro",
             "hallpass connect ses-4m0t8z1kqc7e --print",
             "hallpass connect orders-ro -- -d other -c select",
+            "hallpass audit head --from d -o json",
             "hallpass demo --once --dir d",
             "hallpass completions zsh",
         ] {

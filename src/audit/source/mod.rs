@@ -3,11 +3,29 @@
 mod directory;
 mod file;
 
+use std::fs;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::path::PathBuf;
 
 pub use directory::Directory;
 pub use file::SingleFile;
+
+/// The log that people call `text`: a folder, or one segment's file.
+///
+/// # Errors
+/// If there is nothing of that name, or it is no place that a log can be read from.
+pub fn open(text: &str) -> io::Result<Box<dyn Source>> {
+    if text.contains("://") {
+        let message = "logs are read from folders and files only";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+    }
+    let path = PathBuf::from(text);
+    Ok(match fs::metadata(&path)?.is_dir() {
+        true => Box::new(Directory(path)),
+        false => Box::new(SingleFile::new(path)?),
+    })
+}
 
 /// Files with names, as a folder has them.
 pub trait Source: Send + Sync {
