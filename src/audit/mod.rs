@@ -26,6 +26,7 @@ mod seal;
 mod segment;
 pub mod source;
 mod text;
+pub mod verify;
 mod writer;
 
 pub use about::About;
