@@ -112,8 +112,35 @@ impl Archive {
     /// All lines of a segment. If its last line has no end, that comes as a block of its own.
     pub fn blocks(&self, segment: &Stored) -> Blocks {
         match self.reader(segment) {
-            Ok(reader) => Box::new(LineBlocks::new(reader, BLOCK)),
+            Ok(reader) => Self::lines(reader),
             Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    }
+
+    /// The lines of a file that is not compressed.
+    pub(super) fn lines(file: Box<dyn Read + Send>) -> Blocks {
+        Box::new(LineBlocks::new(file, BLOCK))
+    }
+
+    /// A segment's file as it is, and what it is: one that was raw may have been sealed meanwhile.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub(super) fn open_segment(
+        &self,
+        segment: &Stored,
+    ) -> io::Result<(Stored, Box<dyn Read + Send>)> {
+        match self.source.open(&segment.file()) {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && segment.kind == FileKind::Raw =>
+            {
+                let sealed = Stored {
+                    kind: FileKind::Sealed,
+                    ..*segment
+                };
+                Ok((sealed, self.source.open(&sealed.file())?))
+            }
+            opened => Ok((*segment, opened?)),
         }
     }
 
@@ -130,7 +157,7 @@ impl Archive {
     }
 
     fn reader(&self, segment: &Stored) -> io::Result<Box<dyn Read + Send>> {
-        let file = self.source.open(&segment.file())?;
+        let (segment, file) = self.open_segment(segment)?;
         Ok(match segment.kind {
             FileKind::Sealed => Box::new(zstd::stream::read::Decoder::new(file)?),
             _ => file,

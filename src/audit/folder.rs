@@ -150,15 +150,18 @@ fn resume(folder: &Path) -> Result<Resumption, OpenError> {
         });
     };
     let (head, torn) = end_of(folder, last)?;
-    let head = match (head, before.last()) {
-        (Some(head), _) => head,
+    let (head, last_segment) = match (head, before.last()) {
+        (Some(head), _) => (head, Some(last.0)),
         // Begun, and then nothing came into it.
-        (None, Some(&before)) => end_of(folder, before)?.0.unwrap_or(Head::START),
-        (None, None) => Head::START,
+        (None, Some(&before)) => {
+            let head = end_of(folder, before)?.0;
+            (head.unwrap_or(Head::START), Some(before.0))
+        }
+        (None, None) => (Head::START, None),
     };
     Ok(Resumption {
         head,
-        last_segment: Some(last.0),
+        last_segment,
         torn,
     })
 }
@@ -286,7 +289,13 @@ mod tests {
         fs::write(path(3), b"").unwrap();
         assert_eq!(reopen(dir.path()), head);
         fs::write(path(3), b"{\"v\":1,\"se").unwrap();
-        assert_eq!(reopen(dir.path()), head);
+        let (_, resumption) = Folder::open(dir.path()).unwrap();
+        let place = (resumption.head, resumption.last_segment);
+        assert_eq!(
+            place,
+            (head, Some(1)),
+            "what opens next is behind segment 1"
+        );
     }
 
     #[test]

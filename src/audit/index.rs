@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::open::Open;
-use super::{Head, Record};
+use super::{Hash, Head, Record};
 use crate::access::{PrincipalName, SessionId, TargetName};
 
 /// The version of the index's format.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// A sealed segment's index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub struct Frame {
     pub offset: u64,
     /// Its compressed bytes.
     pub compressed: u64,
+    /// The SHA-256 of those.
+    pub sha256: Hash,
     /// Its bytes.
     pub bytes: u64,
     /// The sequence of its first record.
@@ -64,7 +66,7 @@ pub struct Frame {
 pub struct Frames(Vec<(u32, u32)>);
 
 impl Frames {
-    fn add(&mut self, frame: u32) {
+    pub(super) fn add(&mut self, frame: u32) {
         match self.0.last_mut() {
             Some((_, last)) if *last == frame => {}
             Some((_, last)) if *last + 1 == frame => *last = frame,
@@ -132,8 +134,8 @@ impl Indexer {
         Self { index, head }
     }
 
-    /// Takes note of a frame of whole lines that takes up `compressed` bytes.
-    pub(super) fn frame(&mut self, lines: &[u8], compressed: u64) -> io::Result<()> {
+    /// Takes note of a frame of whole lines that is `compressed` in the file.
+    pub(super) fn frame(&mut self, lines: &[u8], compressed: &[u8]) -> io::Result<()> {
         let offset = self
             .index
             .frames
@@ -156,7 +158,8 @@ impl Indexer {
         self.index.bytes += lines.len() as u64;
         self.index.frames.push(Frame {
             offset,
-            compressed,
+            compressed: compressed.len() as u64,
+            sha256: Hash::of(compressed),
             bytes: lines.len() as u64,
             first,
             at,
@@ -191,7 +194,7 @@ impl Indexer {
 }
 
 /// Adds without cloning a name that is there already.
-fn add<K: Ord + Clone>(map: &mut BTreeMap<K, Frames>, name: &K, frame: u32) {
+pub(super) fn add<K: Ord + Clone>(map: &mut BTreeMap<K, Frames>, name: &K, frame: u32) {
     match map.get_mut(name) {
         Some(frames) => frames.add(frame),
         None => map.entry(name.clone()).or_default().add(frame),

@@ -186,13 +186,13 @@ mod tests {
 
     fn finished(database: &str, statement: u64) -> Event {
         Event::StatementFinished {
-            origin: Arc::new(Origin {
-                connection: ConnectionId::from_random(1),
-                session: SessionId::from_random(2),
-                principal: "maya@example.com".parse().unwrap(),
-                target: "orders-ro".parse().unwrap(),
-                database: database.to_owned(),
-            }),
+            origin: Arc::new(Origin::new(
+                ConnectionId::from_random(1),
+                SessionId::from_random(2),
+                "maya@example.com".parse().unwrap(),
+                "orders-ro".parse().unwrap(),
+                database.to_owned(),
+            )),
             statement,
             outcome: Outcome::Completed,
             results: Vec::new(),

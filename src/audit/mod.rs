@@ -38,6 +38,7 @@ pub mod statement;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod verify;
 mod writer;
 
 pub use about::About;

@@ -30,16 +30,8 @@ impl Open {
     /// Takes note of a record; records must come in their order.
     pub fn note(&mut self, event: &Event) {
         match event {
-            Event::ConnectionOpened { origin, .. } => {
-                let opened = OpenConnection {
-                    origin: Arc::clone(origin),
-                    statements: BTreeSet::new(),
-                };
-                self.connections.insert(origin.connection, opened);
-            }
-            Event::ConnectionClosed { origin, .. } => {
-                self.connections.remove(&origin.connection);
-            }
+            Event::ConnectionOpened { origin, .. } => _ = self.opened(origin),
+            Event::ConnectionClosed { origin, .. } => _ = self.closed(&origin.connection),
             Event::StatementPrepared {
                 origin, statement, ..
             }
@@ -48,20 +40,51 @@ impl Open {
             }
             | Event::StatementStarted {
                 origin, statement, ..
-            } => {
-                if let Some(open) = self.connections.get_mut(&origin.connection) {
-                    open.statements.insert(*statement);
-                }
-            }
+            } => _ = self.begun(&origin.connection, *statement),
             Event::StatementFinished {
                 origin, statement, ..
-            } => {
-                if let Some(open) = self.connections.get_mut(&origin.connection) {
-                    open.statements.remove(statement);
-                }
-            }
+            } => _ = self.finished(&origin.connection, *statement),
             _ => {}
         }
+    }
+
+    /// A connection was opened; `false` if it was open.
+    pub(super) fn opened(&mut self, origin: &Arc<Origin>) -> bool {
+        let opened = OpenConnection {
+            origin: Arc::clone(origin),
+            statements: BTreeSet::new(),
+        };
+        self.connections.insert(origin.connection, opened).is_none()
+    }
+
+    /// A connection was closed; its statements without an outcome, `None` if it was not open.
+    pub(super) fn closed(&mut self, connection: &ConnectionId) -> Option<BTreeSet<u64>> {
+        self.connections.remove(connection).map(|it| it.statements)
+    }
+
+    /// A statement of an open connection was begun; `false` if it was before.
+    pub(super) fn begun(&mut self, connection: &ConnectionId, statement: u64) -> bool {
+        let open = self.connections.get_mut(connection);
+        open.is_some_and(|open| open.statements.insert(statement))
+    }
+
+    /// A statement of an open connection has its outcome; `false` if it was not begun.
+    pub(super) fn finished(&mut self, connection: &ConnectionId, statement: u64) -> bool {
+        let open = self.connections.get_mut(connection);
+        open.is_some_and(|open| open.statements.remove(&statement))
+    }
+
+    /// Whose an open connection is.
+    pub(super) fn origin(&self, connection: &ConnectionId) -> Option<&Origin> {
+        self.connections.get(connection).map(|open| &*open.origin)
+    }
+
+    /// Whether all that is open here is open there.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        self.connections.iter().all(|(id, here)| {
+            let there = other.connections.get(id);
+            there.is_some_and(|there| here.statements.is_subset(&there.statements))
+        })
     }
 
     /// Whether all is closed.

@@ -93,6 +93,6 @@ fn compress(raw: &Path, out: &mut File, mut indexer: Indexer) -> io::Result<Opti
             return Err(io::Error::other("what was compressed does not come back"));
         }
         out.write_all(&compressed)?;
-        indexer.frame(&frame, compressed.len() as u64)?;
+        indexer.frame(&frame, &compressed)?;
     }
 }

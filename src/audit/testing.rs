@@ -16,13 +16,13 @@ pub(super) fn at(second: i64) -> Timestamp {
 
 /// The connection `number`, in the session `session`.
 pub(super) fn origin(number: u64, session: u64) -> Arc<Origin> {
-    Arc::new(Origin {
-        connection: ConnectionId::from_random(number),
-        session: SessionId::from_random(session),
-        principal: "maya".parse().unwrap(),
-        target: "orders-ro".parse().unwrap(),
-        database: "orders".to_owned(),
-    })
+    Arc::new(Origin::new(
+        ConnectionId::from_random(number),
+        SessionId::from_random(session),
+        "maya".parse().unwrap(),
+        "orders-ro".parse().unwrap(),
+        "orders".to_owned(),
+    ))
 }
 
 /// A simple statement that starts.

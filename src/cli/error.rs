@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::access::{RequestId, RequestState, TargetName};
+use crate::audit::KeyError;
 use crate::config::ConfigErrors;
 use crate::http::types::Problem;
 
@@ -53,6 +54,8 @@ pub(super) enum CliError {
     Audit { place: String, source: io::Error },
     #[error("there is no audit log at {place}: no file there is a segment")]
     NoAudit { place: String },
+    #[error("{0}")]
+    AuditKey(KeyError),
     #[error("cannot write the output: {0}")]
     Output(io::Error),
 }

@@ -39,6 +39,26 @@ fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
     }
 }
 
+/// `1,234,567`.
+pub(super) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    groups.join(",")
+}
+
+/// `512 B`, `1.5 MiB`.
+pub(super) fn bytes(n: u64) -> String {
+    match n {
+        0..1024 => format!("{n} B"),
+        _ => indicatif::BinaryBytes(n).to_string(),
+    }
+}
+
 /// The time of day here, for a moment that is near: `14:03`, with the date if it is another one.
 pub(super) fn clock_time(now: Timestamp, at: Timestamp) -> String {
     let zone = TimeZone::system();
@@ -147,6 +167,18 @@ mod tests {
         assert_eq!(after(3 * 3600 + 20 * 60), "in 3h 20m");
         assert_eq!(after(-2 * 86400 - 4 * 3600), "2d 4h ago");
         assert_eq!(after(0), "0s ago");
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_sizes_have_units() {
+        assert_eq!(
+            (count(7), count(1_234_567)),
+            ("7".into(), "1,234,567".into())
+        );
+        assert_eq!(
+            (bytes(512), bytes(3 << 19)),
+            ("512 B".into(), "1.50 MiB".into())
+        );
     }
 
     #[test]

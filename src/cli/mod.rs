@@ -240,6 +240,9 @@ mod tests {
             "hallpass connect ses-4m0t8z1kqc7e --print",
             "hallpass connect orders-ro -- -d other -c select",
             "hallpass audit head --from d -o json",
+            "hallpass audit key --key-file audit.key",
+            "hallpass audit verify --config hallpass.toml --closed",
+            "hallpass audit verify --from d --key 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
             "hallpass demo --once --dir d",
             "hallpass completions zsh",
         ] {
@@ -258,6 +261,10 @@ mod tests {
             "hallpass approve ses-4m0t8z1kqc7e",
             "hallpass deny req-4m0t8z1kqc7e",
             "hallpass connect orders-ro -d other",
+            "hallpass audit",
+            "hallpass audit verify --head 12",
+            "hallpass audit verify --key no/such/file",
+            "hallpass audit verify --from d --config c",
             "hallpass frobnicate",
         ] {
             assert_eq!(parse(line).err().map(|e| e.exit_code()), Some(2), "{line}");

@@ -113,3 +113,36 @@ impl Drop for Spinner {
         self.0.finish_and_clear();
     }
 }
+
+/// Shows on a terminal how far something has come, until it is dropped.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    /// `what` goes on, counted in `unit`s.
+    pub(super) fn start(what: &str, unit: &str) -> Self {
+        let bar = ProgressBar::new(0);
+        let template = format!(
+            "{{spinner:.cyan}} {what} [{{bar:30.cyan/dim}}] {{pos}}/{{len}} {unit}, {{msg}}"
+        );
+        bar.set_style(
+            ProgressStyle::with_template(&template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("=> "),
+        );
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    /// So many are done, of so many; `message` says more.
+    pub(super) fn set(&self, (done, of): (u64, u64), message: &str) {
+        self.0.set_length(of);
+        self.0.set_position(done);
+        self.0.set_message(message.to_owned());
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

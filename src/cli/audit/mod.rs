@@ -3,7 +3,9 @@
 //! A file per subcommand; which log is read, all of them take as [`Where`].
 
 mod head;
+mod key;
 mod place;
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -16,6 +18,8 @@ use place::Where;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  hallpass audit key > audit.pub
+  hallpass audit verify --from /var/lib/hallpass/audit --key audit.pub
   hallpass audit head --from /var/lib/hallpass/audit")]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
@@ -25,11 +29,15 @@ pub(super) struct AuditArgs {
 /// The subcommands; what `--help` says of each is the comment on its arguments.
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
+    Verify(verify::VerifyArgs),
+    Key(key::KeyArgs),
     Head(head::HeadArgs),
 }
 
 pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
     match args.command {
+        AuditCommand::Verify(args) => verify::run(global, args),
+        AuditCommand::Key(args) => key::run(global, &args),
         AuditCommand::Head(args) => head::run(global, &args),
     }
 }

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hallpass::access::SessionId;
+use hallpass::audit::source::Directory;
+use hallpass::audit::verify::{Demands, Report, verify};
 use hallpass::audit::{self, Event, Record};
 use hallpass::http::types::{Approved, ConnectionView, Problem, RequestView, SessionSecret};
 use hallpass::secret::{hex, sha256};
@@ -23,6 +25,17 @@ use tempfile::TempDir;
 use super::login::Login;
 use super::postgres::Cluster;
 use super::wait;
+
+/// The log in `folder`, verified.
+///
+/// # Panics
+/// If it is not sound.
+pub fn verified(folder: &Path) -> Report {
+    let source = Box::new(Directory(folder.to_owned()));
+    let report = verify(source, &Demands::default(), &mut |_| {}).unwrap();
+    assert!(report.sound, "{:#?}", report.faults);
+    report
+}
 
 /// A hallpass to be.
 pub struct Setup {
@@ -277,9 +290,10 @@ impl Hallpass {
         text.lines().find_map(line).unwrap_or(0.0)
     }
 
-    /// Every audit record so far.
+    /// Every audit record so far, of a log that is sound.
     pub fn records(&self) -> Vec<Record> {
         let folder = self.folder.path().join("data/audit");
+        verified(&folder);
         let records = audit::reader::records(&folder).unwrap();
         records.map(|record| record.unwrap()).collect()
     }
