@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::folder::{Folder, OpenError, Volume};
 use super::health::{self, Health};
@@ -162,13 +164,12 @@ impl Recorder {
             batch,
             done: Some(done),
         };
-        let write = async {
-            self.send(job).await?;
-            durable.await.unwrap_or(Err(Unavailable))
-        };
-        tokio::time::timeout(self.timeout, write)
-            .await
-            .unwrap_or(Err(Unavailable))
+        let deadline = Instant::now() + self.timeout;
+        self.send(job, deadline).await?;
+        let written = tokio::time::timeout_at(deadline, durable).await;
+        written.map_or(Err(Unavailable), |written| {
+            written.unwrap_or(Err(Unavailable))
+        })
     }
 
     /// Queues facts that nothing waits for: outcomes of what has happened already. They are kept
@@ -181,9 +182,7 @@ impl Recorder {
             return Ok(());
         }
         let job = Job { batch, done: None };
-        tokio::time::timeout(self.timeout, self.send(job))
-            .await
-            .unwrap_or(Err(Unavailable))
+        self.send(job, Instant::now() + self.timeout).await
     }
 
     /// Whether records are being made: the last write worked, and none hangs.
@@ -191,10 +190,19 @@ impl Recorder {
         self.health.is_good(self.timeout)
     }
 
-    async fn send(&self, job: Job) -> Result<(), Unavailable> {
-        self.queue.send(job).await.map_err(|_| Unavailable)?;
+    async fn send(&self, job: Job, deadline: Instant) -> Result<(), Unavailable> {
         self.metrics.audit_queue().inc();
-        Ok(())
+        let full = match self.queue.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(job) | TrySendError::Full(job)) => job,
+        };
+        // The writer is behind (or gone: then this says so at once).
+        let sent = tokio::time::timeout_at(deadline, self.queue.send(full)).await;
+        if matches!(sent, Ok(Ok(()))) {
+            return Ok(());
+        }
+        self.metrics.audit_queue().dec();
+        Err(Unavailable)
     }
 }
 
