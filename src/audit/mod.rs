@@ -11,6 +11,7 @@ mod chain;
 mod checkpoint;
 mod encode;
 mod event;
+pub mod export;
 pub mod files;
 mod folder;
 mod health;

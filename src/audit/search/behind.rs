@@ -32,21 +32,27 @@ const KEPT_BYTES: usize = 64 << 20;
 
 /// What was found, for other groups that need it, too.
 #[derive(Default)]
-pub(super) struct Known(Mutex<(HashMap<Key, Arc<[Record]>>, usize)>);
+pub(super) struct Known(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    records: HashMap<Key, Arc<[Record]>>,
+    bytes: usize,
+}
 
 impl Known {
     fn find(&self, key: &Key) -> Option<Arc<[Record]>> {
-        self.0.lock().0.get(key).cloned()
+        self.0.lock().records.get(key).cloned()
     }
 
     fn keep(&self, key: Key, records: Vec<Record>) {
         let held: usize = records.iter().map(held).sum();
-        let mut known = self.0.lock();
-        if known.0.len() >= KEPT || known.1 + held > KEPT_BYTES {
-            *known = (HashMap::new(), 0);
+        let mut kept = self.0.lock();
+        if kept.records.len() >= KEPT || kept.bytes + held > KEPT_BYTES {
+            *kept = Kept::default();
         }
-        known.1 += held;
-        known.0.insert(key, records.into());
+        kept.bytes += held;
+        kept.records.insert(key, records.into());
     }
 }
 
@@ -74,7 +80,7 @@ pub(super) fn holders(
                 None => wanted.add(key, session),
             }
         }
-        found.extend(search(log, hands, known, group, wanted)?);
+        found.extend(search(log, hands, known, group, &wanted)?);
         if found.is_empty() {
             break;
         }
@@ -119,7 +125,7 @@ fn search(
     hands: &mut Hands,
     known: &Known,
     group: &Group,
-    wanted: Keys,
+    wanted: &Keys,
 ) -> Result<Vec<Record>, ReadError> {
     let mut left = wanted.clone();
     let mut found: HashMap<Key, Vec<Record>> = HashMap::new();

@@ -71,7 +71,24 @@ pub struct Coverage {
     pub unreadable: u64,
 }
 
-/// Searches a log, and calls `each` with what is found, in order, until that breaks.
+/// Who takes what is found; breaking ends the search.
+pub trait Taker {
+    /// The next that is found.
+    fn found(&mut self, found: Found) -> ControlFlow<()>;
+
+    /// So much was read until now.
+    fn read(&mut self, _: Coverage) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl<F: FnMut(Found) -> ControlFlow<()>> Taker for F {
+    fn found(&mut self, found: Found) -> ControlFlow<()> {
+        self(found)
+    }
+}
+
+/// Searches a log, and gives what is found to `taker`, in order.
 ///
 /// # Errors
 /// If a segment cannot be read.
@@ -79,45 +96,39 @@ pub fn search(
     archive: &Archive,
     query: &Query,
     manner: Manner,
-    mut each: impl FnMut(Found) -> ControlFlow<()>,
+    taker: &mut impl Taker,
 ) -> Result<Coverage, ReadError> {
     let log = log::Log::new(archive, !manner.without_index);
     let scanner = scan::Scanner::new(&log, query);
     let groups = plan::Plan::new(&log, query, manner.newest_first);
-    let mut outcome = Ok(Coverage::default());
     let scan = |hands: &mut hands::Hands, group: Result<plan::Group, ReadError>| {
         scanner.scan(hands, &group?)
     };
-    pool::in_order(
-        groups,
-        manner.workers,
-        hands::Hands::default,
-        scan,
-        |result| {
-            let scanned: scan::Scanned = match result {
-                Ok(scanned) => scanned,
-                Err(error) => {
-                    outcome = Err(error);
-                    return ControlFlow::Break(());
-                }
-            };
-            if let Ok(coverage) = &mut outcome {
-                coverage.bytes += scanned.bytes;
-                coverage.unreadable += scanned.unreadable;
-            }
-            in_order(scanned.found, manner.newest_first, &mut each)
-        },
-    );
-    outcome
+    let mut coverage = Coverage::default();
+    let mut failure = None;
+    let give = |result| match result {
+        Ok(scanned) => give(scanned, &mut coverage, manner.newest_first, taker),
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    };
+    pool::in_order(groups, manner.workers, hands::Hands::default, scan, give);
+    failure.map_or(Ok(coverage), Err)
 }
 
-fn in_order(
-    mut found: Vec<Found>,
+fn give(
+    scanned: scan::Scanned,
+    coverage: &mut Coverage,
     newest_first: bool,
-    each: &mut impl FnMut(Found) -> ControlFlow<()>,
+    taker: &mut impl Taker,
 ) -> ControlFlow<()> {
+    coverage.bytes += scanned.bytes;
+    coverage.unreadable += scanned.unreadable;
+    let mut found = scanned.found;
     if newest_first {
         found.reverse();
     }
-    found.into_iter().try_for_each(each)
+    found.into_iter().try_for_each(|found| taker.found(found))?;
+    taker.read(*coverage)
 }

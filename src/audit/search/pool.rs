@@ -24,13 +24,14 @@ pub(super) fn in_order<T, R, W>(
     let workers = workers.max(1);
     let queue = Queue::new(tasks, workers as u64 * AHEAD);
     let (sender, results) = sync_channel(workers);
+    let (queue, worker, work) = (&queue, &worker, &work);
     thread::scope(|scope| {
         for _ in 0..workers {
             let sender = sender.clone();
-            scope.spawn(|| run(&queue, &worker, &work, sender));
+            scope.spawn(move || run(queue, worker, work, &sender));
         }
         drop(sender);
-        give(&queue, &results, &mut each);
+        give(queue, &results, &mut each);
         // Who waits to send sees that nobody listens.
         drop(results);
     });
@@ -40,7 +41,7 @@ fn run<T, R, W>(
     queue: &Queue<impl Iterator<Item = T>>,
     worker: &impl Fn() -> W,
     work: &impl Fn(&mut W, T) -> R,
-    sender: SyncSender<(u64, R)>,
+    sender: &SyncSender<(u64, R)>,
 ) {
     let mut worker = worker();
     while let Some((number, task)) = queue.take() {
@@ -127,7 +128,7 @@ mod tests {
     fn results_come_in_order_whichever_worker_was_quicker() {
         let mut seen = Vec::new();
         let square = |_: &mut (), n: u64| {
-            if n % 7 == 0 {
+            if n.is_multiple_of(7) {
                 thread::yield_now();
             }
             n * n

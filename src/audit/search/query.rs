@@ -334,7 +334,7 @@ mod tests {
                 it.rows = Some(RowCount {
                     from: 8,
                     to: u64::MAX,
-                })
+                });
             },
             |it| it.longer = Some(Duration::from_millis(7)),
             |it| it.until = it.since,

@@ -245,7 +245,7 @@ fn manner(newest_first: bool, without_index: bool) -> Manner {
 
 fn statements(archive: &Archive, query: &Query, manner: Manner) -> Vec<Statement> {
     let mut found = Vec::new();
-    let coverage = search(archive, query, manner, |it| {
+    let coverage = search(archive, query, manner, &mut |it| {
         match it {
             Found::Statement(statement) => found.push(*statement),
             Found::Event(event) => panic!("{event:?}"),
@@ -337,7 +337,7 @@ fn breaking_ends_a_search() {
         &archive(dir.path()),
         &Query::default(),
         manner(true, false),
-        |it| {
+        &mut |it: Found| {
             numbers.push(it.seq());
             if numbers.len() == 3 {
                 ControlFlow::Break(())
@@ -375,12 +375,17 @@ fn lines_in_another_order_are_read_and_others_are_counted() {
         ..Query::default()
     };
     let mut rows = Vec::new();
-    let coverage = search(&archive(dir.path()), &query, manner(true, false), |it| {
-        if let Found::Statement(statement) = it {
-            rows.push(statement.finish.map(|finish| finish.rows));
-        }
-        ControlFlow::Continue(())
-    });
+    let coverage = search(
+        &archive(dir.path()),
+        &query,
+        manner(true, false),
+        &mut |it: Found| {
+            if let Found::Statement(statement) = it {
+                rows.push(statement.finish.map(|finish| finish.rows));
+            }
+            ControlFlow::Continue(())
+        },
+    );
     assert_eq!(coverage.unwrap().unreadable, 1);
     assert_eq!(rows, [Some(3)]);
 }
@@ -405,11 +410,11 @@ fn events_are_found_by_who_they_are_about() {
     write(dir.path(), &events, 2, true);
     let find = |query: &Query| {
         let mut seqs = Vec::new();
-        let each = |it: Found| {
+        let mut each = |it: Found| {
             seqs.push(it.seq());
             ControlFlow::Continue(())
         };
-        search(&archive(dir.path()), query, manner(false, false), each).unwrap();
+        search(&archive(dir.path()), query, manner(false, false), &mut each).unwrap();
         seqs
     };
     let mut query = Query {

@@ -55,7 +55,7 @@ pub enum InvalidText {
 
 #[derive(Debug, Clone)]
 enum Matcher {
-    Literal(Finder<'static>),
+    Literal(Box<Finder<'static>>),
     Pattern(Regex),
 }
 
@@ -146,7 +146,7 @@ impl TextFilter {
 }
 
 fn exactly(bytes: &[u8]) -> Matcher {
-    Matcher::Literal(Finder::new(bytes).into_owned())
+    Matcher::Literal(Box::new(Finder::new(bytes).into_owned()))
 }
 
 fn in_any_case(text: &str) -> Result<Matcher, regex::Error> {

@@ -2,14 +2,23 @@
 //!
 //! A file per subcommand; which log is read, all of them take as [`Where`].
 
+mod filters;
 mod head;
 mod key;
 mod place;
+mod row;
+mod search;
 mod verify;
+mod when;
 
 use clap::{Args, Subcommand};
 
+use super::error::CliError;
+use super::out::{self, WARN};
 use super::{Done, Global};
+use crate::audit::archive::Archive;
+use crate::audit::reader::ReadError;
+use crate::audit::search::Coverage;
 use place::Where;
 
 /// Verify and read the audit: in its folder, in a copy of it, or in a bucket.
@@ -20,7 +29,8 @@ use place::Where;
 Examples:
   hallpass audit key > audit.pub
   hallpass audit verify --from /var/lib/hallpass/audit --key audit.pub
-  hallpass audit head --from /var/lib/hallpass/audit")]
+  hallpass audit head --from /var/lib/hallpass/audit
+  hallpass audit search --principal maya --since 2h")]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,
@@ -32,6 +42,14 @@ enum AuditCommand {
     Verify(verify::VerifyArgs),
     Key(key::KeyArgs),
     Head(head::HeadArgs),
+    Search(Box<search::SearchArgs>),
+}
+
+impl AuditArgs {
+    /// Whether it has an output as CSV.
+    pub(super) fn has_csv(&self) -> bool {
+        matches!(self.command, AuditCommand::Search(_))
+    }
 }
 
 pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
@@ -39,5 +57,25 @@ pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
         AuditCommand::Verify(args) => verify::run(global, args),
         AuditCommand::Key(args) => key::run(global, &args),
         AuditCommand::Head(args) => head::run(global, &args),
+        AuditCommand::Search(args) => search::run(global, &args),
+    }
+}
+
+/// A log that cannot be read, as an error of the command.
+fn unreadable(archive: &Archive, error: ReadError) -> CliError {
+    CliError::Audit {
+        place: archive.source().name(),
+        source: std::io::Error::other(error),
+    }
+}
+
+/// Says how many lines were passed over, if any.
+fn warn_of_unreadable(read: Coverage) {
+    if read.unreadable > 0 {
+        let what = format!(
+            "{} lines are not records and were passed over: hallpass audit verify",
+            read.unreadable
+        );
+        out::note(&out::paint(WARN, &what));
     }
 }
