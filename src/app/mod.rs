@@ -2,6 +2,7 @@
 
 mod parts;
 mod server_key;
+mod shipping;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
+use crate::audit::ship::Shipping;
 use crate::audit::{Event, Keeper, Recorder, ValueKey};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerTls};
@@ -43,6 +45,7 @@ pub struct Hallpass {
     stops: Stops,
     connections: TaskTracker,
     services: TaskTracker,
+    shipping: TaskTracker,
     drain_grace: Duration,
     writer: JoinHandle<()>,
 }
@@ -53,6 +56,7 @@ struct Parts {
     control: Arc<Control>,
     admission: Arc<Admission>,
     recorder: Recorder,
+    clock: Clock,
     metrics: Arc<Metrics>,
     tls: Option<Arc<ServerTls>>,
     http_tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
@@ -67,6 +71,8 @@ struct Stops {
     connections: CancellationToken,
     /// No more API, and nothing in the background.
     services: CancellationToken,
+    /// No more shipping: there will be no more records.
+    shipping: CancellationToken,
 }
 
 /// Runs hallpass until a signal ends it: SIGTERM or SIGINT drains, a second one does not wait.
@@ -135,6 +141,7 @@ impl Hallpass {
             stops,
             connections: TaskTracker::new(),
             services: TaskTracker::new(),
+            shipping: TaskTracker::new(),
             drain_grace: config.proxy.drain_grace,
             writer,
         };
@@ -196,6 +203,13 @@ impl Hallpass {
         };
         self.services.spawn(keeper.run(stop.clone()));
         self.services.spawn(Arc::clone(parts).keep_up(stop.clone()));
+        let shipping = Shipping::open(
+            &shipping::settings(config)?,
+            parts.recorder.flow(),
+            &parts.clock,
+            &parts.metrics,
+        )?;
+        shipping.spawn(&self.shipping, &self.stops.shipping);
         Ok(())
     }
 
@@ -228,6 +242,9 @@ impl Hallpass {
         // The last recorder gone, the writer writes what it has and ends.
         drop(self.parts);
         let _ = self.writer.await;
+        self.stops.shipping.cancel();
+        self.shipping.close();
+        self.shipping.wait().await;
     }
 }
 
@@ -268,7 +285,7 @@ impl Parts {
             targets,
             admission: Arc::clone(&admission),
             recorder: recorder.clone(),
-            clock,
+            clock: clock.clone(),
             metrics: Arc::clone(&metrics),
             tls: tls
                 .clone()
@@ -287,6 +304,7 @@ impl Parts {
             control,
             admission,
             recorder,
+            clock,
             metrics,
             tls,
             http_tls,
@@ -305,7 +323,7 @@ impl Parts {
             self.admission.expire_due();
             self.proxy.denials.flush(&self.recorder).await;
             self.reload_certificates();
-            self.metrics.audit_available(self.recorder.is_healthy());
+            self.metrics.audit_available(self.recorder.health().is_ok());
         }
     }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::Flow;
+
 /// How often the writer is looked at, and how long a write may take before it counts as stuck.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -17,6 +19,8 @@ pub(super) struct Health {
     /// Milliseconds after `epoch` at which the write that is under way began; 0: none is.
     writing_since: AtomicU64,
     epoch: Instant,
+    /// How far it is.
+    pub(super) flow: Arc<Flow>,
 }
 
 impl Health {
@@ -25,6 +29,7 @@ impl Health {
             failing: AtomicBool::new(false),
             writing_since: AtomicU64::new(0),
             epoch: Instant::now(),
+            flow: Arc::new(Flow::default()),
         }
     }
 

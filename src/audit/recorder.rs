@@ -10,15 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use super::folder::{Folder, OpenError, Volume};
 use super::health::{self, Health};
 use super::writer::{Job, Writer};
-use super::{Batch, Event, Head, SigningKey, recovery};
+use super::{Batch, Event, Flow, Head, SigningKey, recovery};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
@@ -73,8 +71,14 @@ pub enum Durability {
 
 /// The record could not be made; what it stands for must not happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the audit log cannot be written")]
-pub struct Unavailable;
+pub enum Unavailable {
+    /// The disk does not take it, or not in time.
+    #[error("the audit log cannot be written")]
+    Unwritable,
+    /// There are too many records that exist on this machine only.
+    #[error("too much of the audit log is not shipped yet")]
+    Unshipped,
+}
 
 /// Records facts. Cheap to clone; the last one dropped ends the writer.
 #[derive(Clone)]
@@ -120,6 +124,7 @@ impl Recorder {
     ) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let health = Arc::new(Health::new());
+        health.flow.advance(place.0.seq + 1);
         metrics.audit_available(true);
         let parts = (Arc::clone(&health), clock.clone(), Arc::clone(&metrics));
         let mut writer = Writer::new(settings, volume, place, parts);
@@ -159,17 +164,21 @@ impl Recorder {
         if batch.is_empty() {
             return Ok(());
         }
+        if self.health.flow.is_withheld() {
+            return Err(Unavailable::Unshipped);
+        }
         let (done, durable) = oneshot::channel();
         let job = Job {
             batch,
             done: Some(done),
         };
-        let deadline = Instant::now() + self.timeout;
-        self.send(job, deadline).await?;
-        let written = tokio::time::timeout_at(deadline, durable).await;
-        written.map_or(Err(Unavailable), |written| {
-            written.unwrap_or(Err(Unavailable))
-        })
+        let write = async {
+            self.send(job).await?;
+            durable.await.unwrap_or(Err(Unavailable::Unwritable))
+        };
+        tokio::time::timeout(self.timeout, write)
+            .await
+            .unwrap_or(Err(Unavailable::Unwritable))
     }
 
     /// Queues facts that nothing waits for: outcomes of what has happened already. They are kept
@@ -182,27 +191,39 @@ impl Recorder {
             return Ok(());
         }
         let job = Job { batch, done: None };
-        self.send(job, Instant::now() + self.timeout).await
+        tokio::time::timeout(self.timeout, self.send(job))
+            .await
+            .unwrap_or(Err(Unavailable::Unwritable))
     }
 
-    /// Whether records are being made: the last write worked, and none hangs.
-    pub fn is_healthy(&self) -> bool {
-        self.health.is_good(self.timeout)
-    }
-
-    async fn send(&self, job: Job, deadline: Instant) -> Result<(), Unavailable> {
-        self.metrics.audit_queue().inc();
-        let full = match self.queue.try_send(job) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Closed(job) | TrySendError::Full(job)) => job,
-        };
-        // The writer is behind (or gone: then this says so at once).
-        let sent = tokio::time::timeout_at(deadline, self.queue.send(full)).await;
-        if matches!(sent, Ok(Ok(()))) {
-            return Ok(());
+    /// Whether records are being made: the last write worked, none hangs, and none is withheld
+    /// because too many were not shipped.
+    ///
+    /// # Errors
+    /// Why none is.
+    pub fn health(&self) -> Result<(), Unavailable> {
+        match (
+            self.health.is_good(self.timeout),
+            self.health.flow.is_withheld(),
+        ) {
+            (false, _) => Err(Unavailable::Unwritable),
+            (true, true) => Err(Unavailable::Unshipped),
+            (true, false) => Ok(()),
         }
-        self.metrics.audit_queue().dec();
-        Err(Unavailable)
+    }
+
+    /// How far the log is, for those who ship it, and whether it may go on.
+    pub fn flow(&self) -> &Arc<Flow> {
+        &self.health.flow
+    }
+
+    async fn send(&self, job: Job) -> Result<(), Unavailable> {
+        self.queue
+            .send(job)
+            .await
+            .map_err(|_| Unavailable::Unwritable)?;
+        self.metrics.audit_queue().inc();
+        Ok(())
     }
 }
 

@@ -160,10 +160,14 @@ impl Writer {
             self.backlog.clear();
             self.backlog_bytes = 0;
         }
+        let told = result
+            .as_ref()
+            .copied()
+            .map_err(|_| Unavailable::Unwritable);
         for job in group.drain(..) {
             match job.done {
                 // The receiver is gone if the connection is: then nobody waits.
-                Some(done) => _ = done.send(result.as_ref().map_err(|_| Unavailable).copied()),
+                Some(done) => _ = done.send(told),
                 None if result.is_err() => self.keep(job.batch),
                 None => {}
             }
@@ -226,6 +230,7 @@ impl Writer {
             self.metrics
                 .audit_written(records, lines.len() as u64, now.elapsed());
             self.head = head;
+            self.health.flow.advance(head.seq + 1);
             self.checkpoints.written(records, signed.is_some());
             if let Some(start) = signed {
                 self.replace_head(&lines[start..]);

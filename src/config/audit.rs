@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::check::{Check, Section};
 use super::raw::RawAudit;
-use super::values;
+use super::{Feed, Ship, feeds, ship, values};
 
 /// Segments smaller than this would be more files than audit.
 const MIN_SEGMENT: u64 = 4 * 1024;
@@ -32,6 +32,13 @@ pub struct Audit {
     pub checkpoint_interval: Duration,
     /// `timeout`: how long a record may take; then its statement is refused. Default 5s.
     pub timeout: Duration,
+    /// `[audit.ship]`: where sealed segments go. Default: nowhere.
+    pub ship: Option<Ship>,
+    /// `[audit.feeds.NAME]`: who gets every record as it is made. Default: nobody.
+    pub feeds: Vec<Feed>,
+    /// `local_limit`: bytes that may exist on this machine and not yet in the bucket, or not yet at
+    /// a required feed; beyond that statements are refused. Default: none.
+    pub local_limit: Option<u64>,
 }
 
 /// `durability`: when a record counts as made.
@@ -55,15 +62,16 @@ pub(super) fn audit(check: &mut Check<'_>, raw: &RawAudit, data_dir: &Path) -> A
     };
     let folder = section.optional("folder", &raw.folder, values::text);
     let key_file = section.optional("key_file", &raw.key_file, values::text);
+    let segment_bytes = section
+        .optional("segment_size", &raw.segment_size, segment)
+        .unwrap_or(64 << 20);
     Audit {
         folder: data_dir.join(folder.as_deref().unwrap_or("audit")),
         durability: section
             .optional("durability", &raw.durability, values::choice(&DURABILITY))
             .unwrap_or(Durability::Write),
         key_file: data_dir.join(key_file.as_deref().unwrap_or("audit.key")),
-        segment_bytes: section
-            .optional("segment_size", &raw.segment_size, segment)
-            .unwrap_or(64 << 20),
+        segment_bytes,
         segment_age: duration(&mut section, "segment_age", &raw.segment_age, 3600),
         checkpoint_records: section
             .optional("checkpoint_records", &raw.checkpoint_records, values::count)
@@ -75,5 +83,8 @@ pub(super) fn audit(check: &mut Check<'_>, raw: &RawAudit, data_dir: &Path) -> A
             10,
         ),
         timeout: duration(&mut section, "timeout", &raw.timeout, 5),
+        local_limit: feeds::local_limit(&mut section, raw, segment_bytes),
+        ship: ship::ship(section.check, &raw.ship),
+        feeds: feeds::feeds(section.check, &raw.feeds),
     }
 }

@@ -7,9 +7,12 @@ mod audit;
 mod check;
 mod document;
 mod error;
+mod feeds;
 mod principals;
 mod raw;
+mod secrets;
 mod server;
+mod ship;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -25,6 +28,8 @@ use crate::secret::Secret;
 pub use audit::{Audit, Durability};
 use check::{Check, why};
 pub use error::{ConfigErrors, Finding};
+pub use feeds::{Feed, Receiver};
+pub use ship::{LockMode, Ship};
 
 /// All that an operator decides.
 #[derive(Debug, Clone)]

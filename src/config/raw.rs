@@ -118,6 +118,71 @@ pub(super) struct RawAudit {
     pub(super) checkpoint_records: Field<i64>,
     pub(super) checkpoint_interval: Field<String>,
     pub(super) timeout: Field<String>,
+    pub(super) ship: Field<Table<RawShip>>,
+    pub(super) feeds: Named<RawFeed>,
+    pub(super) local_limit: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawShip {
+    pub(super) url: Field<String>,
+    pub(super) options: BTreeMap<Spanned<String>, Spanned<RawOption>>,
+    pub(super) object_lock: Field<String>,
+    pub(super) retain: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawFeed {
+    pub(super) url: Field<String>,
+    pub(super) required: Field<bool>,
+    pub(super) ca: Field<String>,
+    pub(super) client_certificate: Field<String>,
+    pub(super) client_key: Field<String>,
+    pub(super) token: Field<Table<RawSecret>>,
+    pub(super) headers: BTreeMap<Spanned<String>, Spanned<RawOption>>,
+    pub(super) gzip: Field<bool>,
+    pub(super) facility: Field<String>,
+}
+
+/// A value that may be a secret: text, `true`, a number, or where a secret is.
+#[derive(Debug)]
+pub(super) enum RawOption {
+    Text(String),
+    Secret(RawSecret),
+}
+
+impl<'de> Deserialize<'de> for RawOption {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OptionVisitor)
+    }
+}
+
+struct OptionVisitor;
+
+impl<'de> Visitor<'de> for OptionVisitor {
+    type Value = RawOption;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawOption, E> {
+        Ok(RawOption::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<RawOption, E> {
+        Ok(RawOption::Text(value.to_string()))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<RawOption, E> {
+        Ok(RawOption::Text(value.to_string()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawOption, A::Error> {
+        RawSecret::deserialize(MapAccessDeserializer::new(map)).map(RawOption::Secret)
+    }
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

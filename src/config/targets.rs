@@ -1,17 +1,15 @@
 //! `[targets.NAME]`.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::check::{At, Check, Section, unreadable};
+use super::check::{Check, Section};
 use super::error::suggest;
-use super::raw::{Field, List, Named, RawPrincipal, RawSecret, RawTarget, Table};
-use super::values;
+use super::raw::{Field, List, Named, RawPrincipal, RawTarget};
 use super::{Parameters, TargetConfig, Upstream, UpstreamTls};
+use super::{secrets, values};
 use crate::access::{Databases, Target, TargetName};
-use crate::secret::Secret;
 
 pub(super) fn targets(
     check: &mut Check<'_>,
@@ -169,8 +167,13 @@ fn upstream(section: &mut Section<'_, '_>, raw: &RawTarget) -> Option<Upstream> 
         .optional("tls", &raw.tls, values::choice(&TLS))
         .unwrap_or(UpstreamTls::VerifyFull);
     let ca = ca(section, raw, tls);
-    let client_certificate = client_certificate(section, raw, tls);
-    let password = password(section, &raw.password);
+    let client_certificate = client_certificate(
+        section,
+        &raw.client_certificate,
+        &raw.client_key,
+        (tls == UpstreamTls::Off).then_some("tls = \"off\""),
+    );
+    let password = secrets::field(section, "password", &raw.password);
     Some(Upstream {
         host: host?,
         port: port.unwrap_or(5432),
@@ -192,92 +195,29 @@ fn ca(section: &mut Section<'_, '_>, raw: &RawTarget, tls: UpstreamTls) -> Optio
     section.check.file(&at, &name)
 }
 
-fn client_certificate(
+/// The certificate and the key that we show; `without` says why none can be shown, if so.
+pub(super) fn client_certificate(
     section: &mut Section<'_, '_>,
-    raw: &RawTarget,
-    tls: UpstreamTls,
+    certificate: &Field<String>,
+    key: &Field<String>,
+    without: Option<&str>,
 ) -> Option<(PathBuf, PathBuf)> {
-    if raw.client_certificate.is_none() && raw.client_key.is_none() {
+    if certificate.is_none() && key.is_none() {
         return None;
     }
+    let certificate_at = section.at("client_certificate", certificate);
+    let key_at = section.at("client_key", key);
     let like = "\"client.crt\": client_certificate and client_key go together";
-    let certificate = section.required(
-        "client_certificate",
-        &raw.client_certificate,
-        like,
-        values::text,
-    );
+    let certificate = section.required("client_certificate", certificate, like, values::text);
     let like = "\"client.key\": client_certificate and client_key go together";
-    let key = section.required("client_key", &raw.client_key, like, values::text);
-    let certificate_at = section.at("client_certificate", &raw.client_certificate);
-    let key_at = section.at("client_key", &raw.client_key);
-    if tls == UpstreamTls::Off {
-        let message = "cannot be shown with tls = \"off\"";
+    let key = section.required("client_key", key, like, values::text);
+    if let Some(why) = without {
+        let message = format!("cannot be shown with {why}");
         section.check.error(&certificate_at, message);
     }
     let certificate = section.check.file(&certificate_at, &certificate?);
     let key = section.check.private_file(&key_at, &key?);
     certificate.zip(key)
-}
-
-fn password(section: &mut Section<'_, '_>, raw: &Field<Table<RawSecret>>) -> Option<Secret> {
-    let at = section.at("password", raw);
-    let source = raw.as_ref()?.get_ref();
-    match (&source.file, &source.env) {
-        (Some(file), None) => {
-            let at = At {
-                key: format!("{}.file", at.key),
-                span: file.span(),
-            };
-            from_file(section.check, &at, file.get_ref())
-        }
-        (None, Some(name)) => {
-            let at = At {
-                key: format!("{}.env", at.key),
-                span: name.span(),
-            };
-            from_environment(section.check, &at, name.get_ref())
-        }
-        _ => {
-            let message = "must be { file = \"..\" } or { env = \"..\" }, one of the two";
-            section.check.error(&at, message);
-            None
-        }
-    }
-}
-
-fn from_file(check: &mut Check<'_>, at: &At, name: &str) -> Option<Secret> {
-    let path = check.private_file(at, name)?;
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let text = zeroize::Zeroizing::new(text);
-            let line = text.strip_suffix('\n').unwrap_or(&text);
-            let what = format!("{}", path.display());
-            secret(check, at, &what, line.strip_suffix('\r').unwrap_or(line))
-        }
-        Err(error) => {
-            check.error(at, unreadable(&path, &error));
-            None
-        }
-    }
-}
-
-fn from_environment(check: &mut Check<'_>, at: &At, name: &str) -> Option<Secret> {
-    match (check.environment)(name) {
-        Some(value) => secret(check, at, name, &value),
-        None => {
-            check.error(at, format!("the environment variable {name} is not set"));
-            None
-        }
-    }
-}
-
-fn secret(check: &mut Check<'_>, at: &At, what: &str, value: &str) -> Option<Secret> {
-    if value.is_empty() {
-        check.error(at, format!("{what}: is empty"));
-        return None;
-    }
-    Some(Secret::new(value))
 }
 
 fn grantees(

@@ -19,10 +19,10 @@ pub enum Error {
     /// It is no longer, or not yet, in a state in which that can be done.
     #[error("{0}")]
     Conflict(String),
-    /// The audit cannot be written. What was asked is kept if it was a decision, but opens
-    /// nothing before it is recorded.
-    #[error("the audit log cannot be written: nothing is opened until it can be")]
-    AuditUnavailable,
+    /// No record can be made. What was asked is kept if it was a decision, but opens nothing
+    /// before it is recorded.
+    #[error("{0}: nothing is opened until that is mended")]
+    AuditUnavailable(Unavailable),
     /// The store fails. The cause is for the log.
     #[error("the store is unavailable")]
     Store(#[source] StoreError),
@@ -48,8 +48,8 @@ impl From<StoreError> for Error {
 }
 
 impl From<Unavailable> for Error {
-    fn from(Unavailable: Unavailable) -> Self {
-        Self::AuditUnavailable
+    fn from(unavailable: Unavailable) -> Self {
+        Self::AuditUnavailable(unavailable)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::access::{
     AccessRequest, Principal, RequestId, RequestState, Session, SessionId, Target,
 };
 use crate::admission::ConnectionInfo;
+use crate::audit::Unavailable;
 use crate::policy::Action;
 use crate::store::{Filter, Visible};
 
@@ -49,8 +50,8 @@ pub struct SessionStatus {
 /// Whether the parts that everything needs are in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readiness {
-    /// The audit's last write worked.
-    pub audit: bool,
+    /// Records are being made; or why not.
+    pub audit: Result<(), Unavailable>,
     /// The store answers.
     pub store: bool,
 }
@@ -169,7 +170,7 @@ impl Control {
     pub async fn readiness(&self) -> Readiness {
         let ping = tokio::time::timeout(PING, self.store.ping()).await;
         Readiness {
-            audit: self.recorder.is_healthy(),
+            audit: self.recorder.health(),
             store: matches!(ping, Ok(Ok(()))),
         }
     }

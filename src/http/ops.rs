@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Unavailable;
 use crate::control::Control;
 use crate::telemetry::Metrics;
 
@@ -54,18 +55,28 @@ struct Ready {
     checks: Checks,
 }
 
+fn audit(health: Result<(), Unavailable>) -> &'static str {
+    match health {
+        Ok(()) => "ok",
+        Err(Unavailable::Unwritable) => "the audit log cannot be written",
+        Err(Unavailable::Unshipped) => {
+            "too much of the audit log is not shipped yet (audit.local_limit)"
+        }
+    }
+}
+
 async fn readyz(State(state): State<OpsState>) -> (StatusCode, Json<Ready>) {
     let readiness = state.control.readiness().await;
     let draining = state.draining.is_cancelled();
     let says = |ok, problem| if ok { "ok" } else { problem };
-    let ready = readiness.audit && readiness.store && !draining;
+    let ready = readiness.audit.is_ok() && readiness.store && !draining;
     let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let checks = Checks {
-        audit: says(readiness.audit, "the audit log cannot be written"),
+        audit: audit(readiness.audit),
         store: says(readiness.store, "the store does not answer"),
         draining: says(!draining, "no new clients are accepted"),
     };

@@ -57,7 +57,7 @@ impl From<Error> for Rejection {
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Error::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
-            Error::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
+            Error::AuditUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
             Error::Store(cause) | Error::NotStored(cause) => {
                 tracing::error!(%cause, "the store fails");
                 (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")

@@ -16,6 +16,7 @@ use super::refusal::audit_unavailable;
 use super::relay::{Relay, Replies};
 use crate::access::Ending;
 use crate::admission::Permit;
+use crate::audit::Unavailable;
 use crate::pg::statements::Fact;
 use crate::pg::{ErrorReply, SqlState};
 use crate::tls::MaybeTls;
@@ -47,7 +48,7 @@ pub enum CloseReason {
     /// Nothing happened for longer than the target allows.
     IdleTimeout,
     /// A record could not be made.
-    AuditUnavailable,
+    AuditUnavailable(Unavailable),
     /// Somebody did not speak PostgreSQL's protocol; what was wrong.
     ProtocolViolation(String),
     /// hallpass is stopping.
@@ -76,7 +77,7 @@ impl CloseReason {
             Self::SessionExpired => "session_expired",
             Self::SessionRevoked { .. } => "session_revoked",
             Self::IdleTimeout => "idle_timeout",
-            Self::AuditUnavailable => "audit_unavailable",
+            Self::AuditUnavailable(_) => "audit_unavailable",
             Self::ProtocolViolation(_) => "protocol_violation",
             Self::ShuttingDown => "shutting_down",
         }
@@ -103,7 +104,7 @@ impl CloseReason {
                 "hallpass: the connection was idle for too long",
             )
             .hint("The session goes on: connect again."),
-            Self::AuditUnavailable => audit_unavailable(),
+            Self::AuditUnavailable(why) => audit_unavailable(*why),
             Self::ProtocolViolation(what) => {
                 ErrorReply::new(SqlState::PROTOCOL_VIOLATION, format!("hallpass: {what}"))
             }

@@ -43,7 +43,7 @@ pub(super) async fn opening<S, D>(
         tls: client.tls.as_ref().map(|tls| tls.description.clone()),
     };
     let recorded = proxy.recorder.record(&event).await;
-    recorded.map_err(|_| Refusal::Audit)?;
+    recorded?;
     Ok(origin)
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn established<D>(
         role: target.endpoint.role.clone(),
     };
     let recorded = proxy.recorder.record(&event).await;
-    recorded.map_err(|_| Refusal::Audit)
+    recorded.map_err(Refusal::Audit)
 }
 
 /// Records that a connection that was opened came to nothing.
@@ -86,7 +86,7 @@ pub(super) async fn refusal<S, D>(
     arrival: Arrival,
 ) {
     // It went before it proved anything; or there is no record to be had; or there are too many.
-    if matches!(refusal, Refusal::Stream(_) | Refusal::Audit)
+    if matches!(refusal, Refusal::Stream(_) | Refusal::Audit(_))
         || !proxy.denials.count(arrival.peer.ip())
     {
         return;

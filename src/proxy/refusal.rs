@@ -1,6 +1,7 @@
 //! What a client is told when it is refused: an allow-list, so that nothing else gets out.
 
 use crate::admission::Denial;
+use crate::audit::Unavailable;
 use crate::pg::{ErrorReply, SqlState, StreamError};
 
 /// Why a connection ends before it is ready. Its `Display` is for the log.
@@ -39,8 +40,8 @@ pub(super) enum Refusal {
     #[error("denied: {0}")]
     Denied(Denial),
     /// The record of it could not be made.
-    #[error("the audit log cannot be written")]
-    Audit,
+    #[error(transparent)]
+    Audit(#[from] Unavailable),
     /// The upstream cannot be reached, or refuses hallpass.
     #[error("upstream: {0}")]
     Upstream(#[from] super::upstream::UpstreamError),
@@ -62,7 +63,7 @@ impl Refusal {
             Self::TlsRequired => "tls_required",
             Self::Authentication { .. } => "authentication",
             Self::Denied(denial) => denial.label(),
-            Self::Audit => "audit_unavailable",
+            Self::Audit(_) => "audit_unavailable",
             Self::Upstream(_) => "upstream",
             Self::Ended(_) => "ended",
         }
@@ -93,7 +94,7 @@ impl Refusal {
             .hint("Connect with sslmode=verify-full (or at least sslmode=require)."),
             Self::Authentication { target, .. } => not_let_in(target),
             Self::Denied(denial) => denied(denial),
-            Self::Audit => audit_unavailable(),
+            Self::Audit(why) => audit_unavailable(*why),
             Self::Upstream(error) => error.reply()?,
             Self::Ended(reason) => reason.reply(None)?,
         })
@@ -140,10 +141,10 @@ fn denied(denial: &Denial) -> ErrorReply {
 }
 
 /// The answer when a record could not be made.
-pub(super) fn audit_unavailable() -> ErrorReply {
+pub(super) fn audit_unavailable(why: Unavailable) -> ErrorReply {
     ErrorReply::new(
         SqlState::IO_ERROR,
-        "hallpass: the audit log cannot be written, so nothing is forwarded",
+        format!("hallpass: {why}, so nothing is forwarded"),
     )
     .hint("Tell an operator; hallpass lets connections in again as soon as it can record them.")
 }

@@ -196,9 +196,9 @@ impl<C: Io, U: Io> Relay<C, U> {
         if let Some(commit) = &mut self.requests.commit {
             match commit.as_mut().poll(cx) {
                 Poll::Pending => return ControlFlow::Continue(false),
-                Poll::Ready(Err(Unavailable)) => {
+                Poll::Ready(Err(unavailable)) => {
                     // It stays, as a sign that nothing of it was forwarded; it is not polled again.
-                    return ControlFlow::Break(CloseReason::AuditUnavailable);
+                    return ControlFlow::Break(CloseReason::AuditUnavailable(unavailable));
                 }
                 Poll::Ready(Ok(())) => {
                     self.requests.commit = None;
@@ -301,8 +301,8 @@ impl<C: Io, U: Io> Relay<C, U> {
         if let Some(notes) = &mut self.replies.notes {
             match notes.as_mut().poll(cx) {
                 Poll::Pending => return ControlFlow::Continue(moved),
-                Poll::Ready(Err(Unavailable)) => {
-                    return ControlFlow::Break(CloseReason::AuditUnavailable);
+                Poll::Ready(Err(unavailable)) => {
+                    return ControlFlow::Break(CloseReason::AuditUnavailable(unavailable));
                 }
                 Poll::Ready(Ok(())) => self.replies.notes = None,
             }

@@ -11,6 +11,8 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::shipping::{ShipMetrics, Shipping};
+
 /// From 50 microseconds to 100 seconds.
 const LATENCY: &[f64] = &[
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
@@ -38,6 +40,7 @@ pub struct Metrics {
     audit_queue: IntGauge,
     audit_write: Histogram,
     audit_available: IntGauge,
+    shipping: Shipping,
     certificate_expiry: Gauge,
 }
 
@@ -72,9 +75,9 @@ impl TargetMetrics {
 }
 
 /// A metric whose name and labels are written here cannot be refused.
-const VALID: &str = "names, labels and help texts are constants of this file";
+pub(super) const VALID: &str = "names, labels and help texts are constants of this file";
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> C {
+pub(super) fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> C {
     registry.register(Box::new(metric.clone())).expect(VALID);
     metric
 }
@@ -211,6 +214,7 @@ impl Metrics {
                 "hallpass_audit_available",
                 "1 while records can be made durable; 0: nothing is forwarded.",
             ),
+            shipping: Shipping::new(r),
             certificate_expiry: register(
                 r,
                 Gauge::new(
@@ -324,6 +328,16 @@ impl Metrics {
     /// Says whether the audit can be written.
     pub fn audit_available(&self, available: bool) {
         self.audit_available.set(available.into());
+    }
+
+    /// Says whether records are refused because too many were not shipped.
+    pub fn audit_withheld(&self, withheld: bool) {
+        self.shipping.withheld.set(withheld.into());
+    }
+
+    /// The handles for one destination of the audit.
+    pub fn ship(&self, destination: &str) -> ShipMetrics {
+        self.shipping.destination(destination)
     }
 
     /// Says when the certificate shown to clients ends.

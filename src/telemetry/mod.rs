@@ -4,5 +4,7 @@
 
 pub mod logging;
 mod metrics;
+mod shipping;
 
 pub use metrics::{Metrics, TargetMetrics};
+pub use shipping::ShipMetrics;

@@ -43,7 +43,7 @@ impl Ways {
 }
 
 /// What a program printed, which must have ended well.
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     assert!(output.status.success(), "{}", said(output));
     String::from_utf8(output.stdout.clone()).unwrap()
 }

@@ -21,6 +21,7 @@ mod handshake;
 mod hostile;
 mod lifetime;
 mod recorded;
+mod shipped;
 mod support;
 mod tap;
 mod upstreams;

@@ -20,7 +20,7 @@ async fn lines(mut command: Command) -> Vec<String> {
 }
 
 /// Where `clients/setup` installs; it is quick when that is done.
-fn installed() -> PathBuf {
+pub fn installed() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let mut setup = Command::new(tests.join("setup"));
