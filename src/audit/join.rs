@@ -72,6 +72,15 @@ impl Joiner {
         first.get().said.then(|| first.remove().statement)
     }
 
+    /// The statements that have ended since this was asked last, whatever began before them. Of a
+    /// commit that fails later, nothing is said then.
+    pub fn ended(&mut self) -> Vec<Statement> {
+        let ended = self
+            .statements
+            .extract_if(.., |_, it| it.said || it.statement.finish.is_some());
+        ended.map(|(_, it)| it.statement).collect()
+    }
+
     /// The statements whose ends were not taken.
     pub fn running(&self) -> impl Iterator<Item = &Statement> {
         let starts = self.running.values();

@@ -40,6 +40,7 @@ pub mod session;
 pub mod ship;
 pub mod source;
 pub mod statement;
+pub mod stats;
 #[cfg(test)]
 mod testing;
 mod text;

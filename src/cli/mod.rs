@@ -253,6 +253,8 @@ mod tests {
             "hallpass audit search refunds --in sql --since 2h --principal maya -n 5",
             "hallpass audit search -e from.refunds --rows >10 --longer 5s --sqlstate 42*",
             "hallpass audit search --events=only -o csv --table orders --outcome failed",
+            "hallpass audit tail -f --outcome failed --events",
+            "hallpass audit stats --by table --since 7d",
             "hallpass audit key --key-file audit.key",
             "hallpass audit verify --config hallpass.toml --closed",
             "hallpass audit verify --from d --key 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",

@@ -3,11 +3,14 @@
 //! A file per subcommand; which log is read, all of them take as [`Where`].
 
 mod filters;
+mod form;
 mod head;
 mod key;
 mod place;
 mod row;
 mod search;
+mod stats;
+mod tail;
 mod verify;
 mod when;
 
@@ -43,12 +46,17 @@ enum AuditCommand {
     Key(key::KeyArgs),
     Head(head::HeadArgs),
     Search(Box<search::SearchArgs>),
+    Tail(Box<tail::TailArgs>),
+    Stats(Box<stats::StatsArgs>),
 }
 
 impl AuditArgs {
     /// Whether it has an output as CSV.
     pub(super) fn has_csv(&self) -> bool {
-        matches!(self.command, AuditCommand::Search(_))
+        matches!(
+            self.command,
+            AuditCommand::Search(_) | AuditCommand::Tail(_)
+        )
     }
 }
 
@@ -58,6 +66,8 @@ pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
         AuditCommand::Key(args) => key::run(global, &args),
         AuditCommand::Head(args) => head::run(global, &args),
         AuditCommand::Search(args) => search::run(global, &args),
+        AuditCommand::Stats(args) => stats::run(global, &args),
+        AuditCommand::Tail(args) => tail::run(global, &args).await,
     }
 }
 

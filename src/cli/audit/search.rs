@@ -4,9 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use jiff::tz::TimeZone;
 
-use super::super::columns::Columns;
 use super::super::error::CliError;
 use super::super::human::{bytes, count};
 use super::super::out::{self, DIM, Format, paint};
@@ -14,8 +12,7 @@ use super::super::pager::{Pages, Paging};
 use super::super::{Done, Global};
 use super::Where;
 use super::filters::Filters;
-use super::row;
-use crate::audit::export::{Csv, json_line};
+use super::form::Form;
 use crate::audit::search::{Coverage, Events, Found, Manner, Query, Taker, search};
 use crate::clock::Clock;
 
@@ -128,49 +125,11 @@ impl SearchArgs {
     }
 
     fn form(&self, global: &Global) -> Result<Form, CliError> {
-        let zone = TimeZone::system();
-        Ok(match global.output {
-            Format::Json => Form::Json,
-            Format::Csv if self.events.is_some() => {
-                let what =
-                    "--events are not written as CSV: their fields differ; use --output json";
-                return Err(CliError::Usage(what.into()));
-            }
-            Format::Csv => Form::Csv,
-            Format::Human if self.full => Form::Whole(zone),
-            Format::Human => Form::Rows(row::columns(out::width()), zone),
-        })
-    }
-}
-
-/// How what is found is printed.
-enum Form {
-    Rows(Columns, TimeZone),
-    Whole(TimeZone),
-    Json,
-    Csv,
-}
-
-impl Form {
-    fn heading(&self) -> Option<String> {
-        match self {
-            Self::Rows(columns, _) => Some(columns.heading()),
-            Self::Csv => Some(Csv.heading() + "\r"),
-            Self::Whole(_) | Self::Json => None,
+        if global.output == Format::Csv && self.events.is_some() {
+            let what = "--events are not written as CSV: their fields differ; use --output json";
+            return Err(CliError::Usage(what.into()));
         }
-    }
-
-    fn text(&self, found: &Found) -> Result<String, CliError> {
-        let json =
-            |line: serde_json::Result<String>| line.map_err(|error| CliError::Output(error.into()));
-        Ok(match (self, found) {
-            (Self::Rows(columns, zone), _) => row::row(columns, zone, found),
-            // An empty line is between two.
-            (Self::Whole(zone), _) => row::whole(zone, found) + " ",
-            (Self::Csv, Found::Statement(statement)) => Csv.line(statement) + "\r",
-            (Self::Json, Found::Statement(statement)) => json(json_line(statement))?,
-            (Self::Csv | Self::Json, Found::Event(record)) => json(json_line(record))?,
-        })
+        Ok(Form::new(global.output, self.full))
     }
 }
 
