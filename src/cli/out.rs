@@ -112,6 +112,11 @@ impl Spinner {
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
     }
+
+    /// Shows `text` where its message has `{msg}`.
+    pub(super) fn say(&self, text: &str) {
+        self.0.set_message(text.to_owned());
+    }
 }
 
 impl Drop for Spinner {

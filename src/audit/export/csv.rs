@@ -3,28 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::statement::Statement;
-
-/// The names of the columns, in order. Columns are added at the end, never renamed.
-const COLUMNS: [&str; 18] = [
-    "seq",
-    "at",
-    "principal",
-    "target",
-    "database",
-    "session",
-    "connection",
-    "statement",
-    "kind",
-    "outcome",
-    "sqlstate",
-    "rows",
-    "bytes",
-    "microseconds",
-    "tags",
-    "sql",
-    "parameters",
-    "missing",
-];
+use super::columns::{COLUMNS, Value};
 
 /// Makes lines of CSV.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,43 +12,21 @@ pub struct Csv;
 impl Csv {
     /// The line with the names of the columns, without its end (`\r\n`).
     pub fn heading(self) -> String {
-        line(&COLUMNS.map(Cow::from))
+        line(&COLUMNS.map(|column| column.name.into()))
     }
 
     /// A statement's line, without its end. Within it, texts may have line ends, in quotes.
     pub fn line(self, statement: &Statement) -> String {
-        let origin = &statement.origin;
-        let finish = statement.finish.as_ref();
-        let number = |n: Option<u64>| n.map_or_else(String::new, |n| n.to_string()).into();
-        let json = |value: serde_json::Result<String>| value.unwrap_or_default().into();
-        let parameters = &statement.parameters;
-        let tags: Vec<_> = statement.tags().collect();
-        line(&[
-            number(Some(statement.seq)),
-            statement.at.to_string().into(),
-            origin.principal.as_str().into(),
-            origin.target.as_str().into(),
-            origin.database.as_str().into(),
-            origin.session.to_string().into(),
-            origin.connection.to_string().into(),
-            number(Some(statement.statement)),
-            json(serde_json::to_string(&statement.kind).map(|it| it.trim_matches('"').to_owned())),
-            statement.outcome().map_or("", |it| it.label()).into(),
-            statement.sqlstate().unwrap_or_default().into(),
-            number(finish.map(|it| it.rows)),
-            number(finish.map(|it| it.bytes)),
-            number(finish.map(|it| it.microseconds)),
-            tags.join("; ").into(),
-            statement.sql.as_ref().map_or("".into(), |it| it.to_lossy()),
-            match parameters.is_empty() {
-                true => "".into(),
-                false => json(serde_json::to_string(parameters)),
-            },
-            match statement.missing.is_empty() {
-                true => "".into(),
-                false => json(serde_json::to_string(&statement.missing)),
-            },
-        ])
+        line(&COLUMNS.map(|column| cell((column.value)(statement))))
+    }
+}
+
+fn cell(value: Value<'_>) -> Cow<'_, str> {
+    match value {
+        Value::None => "".into(),
+        Value::Number(n) => n.to_string().into(),
+        Value::Time(at) => at.to_string().into(),
+        Value::Text(text) => text,
     }
 }
 
@@ -117,7 +74,7 @@ mod tests {
     fn cells_come_back_whatever_is_in_them() {
         let sql = "select 'a,\"b\"'\r\n, 2;";
         let cells = cells(sql);
-        assert_eq!((&*cells[15], &*cells[11]), (sql, "7"));
+        assert_eq!((&*cells[16], &*cells[11]), (sql, "7"));
         assert_eq!(cells[1], "2026-11-22T09:00:01Z");
         assert_eq!(cells[8], "simple");
     }
@@ -126,8 +83,8 @@ mod tests {
     fn no_cell_is_a_formula() {
         for start in ["=", "+", "-", "@", "\t", "\r"] {
             let sql = format!("{start}cmd|'/C calc'!A0");
-            assert_eq!(cells(&sql)[15], format!("'{sql}"));
+            assert_eq!(cells(&sql)[16], format!("'{sql}"));
         }
-        assert_eq!(cells("select -1")[15], "select -1");
+        assert_eq!(cells("select -1")[16], "select -1");
     }
 }

@@ -58,6 +58,8 @@ pub enum Events {
     Also,
     /// And no statements.
     Only,
+    /// Those of clients that connected, or were turned away; whatever is asked of statements.
+    Connections,
 }
 
 /// How a statement ended, or that it did not.
@@ -196,12 +198,22 @@ impl Query {
 
     /// Whether a record that is not of a statement is what is looked for.
     pub fn accepts_event(&self, record: &Record) -> bool {
+        if self.events == Events::Connections {
+            return is_of_a_connection(&record.event) && self.is_about(record);
+        }
         if self.events == Events::None || self.asks_for_ends() || self.table.is_some() {
             return false;
         }
         if record.event.is_of_the_log() || record.event.is_of_a_statement() {
             return false;
         }
+        self.is_about(record)
+            && self.time().contains(&record.at)
+            && self.text.as_ref().is_none_or(|it| tells(&record.event, it))
+    }
+
+    /// Whether whom and what a record is about is what is looked for.
+    fn is_about(&self, record: &Record) -> bool {
         let about = record.event.about();
         let origin = record.event.origin();
         self.is_by_one_of(record)
@@ -214,8 +226,6 @@ impl Query {
                 .database
                 .as_ref()
                 .is_none_or(|it| origin.is_some_and(|origin| origin.database == *it))
-            && self.time().contains(&record.at)
-            && self.text.as_ref().is_none_or(|it| tells(&record.event, it))
     }
 
     fn is_by_one_of(&self, record: &Record) -> bool {
@@ -228,6 +238,13 @@ impl Query {
                 .iter()
                 .any(|name| claims(&record.event, name))
     }
+}
+
+fn is_of_a_connection(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ConnectionOpened { .. } | Event::ConnectionDenied { .. }
+    )
 }
 
 fn one_of<T: PartialEq>(wanted: &[T], found: &T) -> bool {

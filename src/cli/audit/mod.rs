@@ -2,6 +2,7 @@
 //!
 //! A file per subcommand; which log is read, all of them take as [`Where`].
 
+mod export;
 mod filters;
 mod form;
 mod head;
@@ -48,6 +49,7 @@ enum AuditCommand {
     Search(Box<search::SearchArgs>),
     Tail(Box<tail::TailArgs>),
     Stats(Box<stats::StatsArgs>),
+    Export(Box<export::ExportArgs>),
 }
 
 impl AuditArgs {
@@ -66,6 +68,7 @@ pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
         AuditCommand::Key(args) => key::run(global, &args),
         AuditCommand::Head(args) => head::run(global, &args),
         AuditCommand::Search(args) => search::run(global, &args),
+        AuditCommand::Export(args) => export::run(global, &args),
         AuditCommand::Stats(args) => stats::run(global, &args),
         AuditCommand::Tail(args) => tail::run(global, &args).await,
     }

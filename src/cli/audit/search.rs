@@ -79,6 +79,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Whether indexes are not used.
+    pub(super) fn no_index(&self) -> bool {
+        self.no_index
+    }
+
     /// In this order.
     pub(super) fn manner(&self, newest_first: bool) -> Manner {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
