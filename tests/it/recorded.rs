@@ -5,6 +5,7 @@ mod crash;
 mod disk;
 mod hung;
 mod redacted;
+mod search;
 mod whole;
 mod witness;
 
