@@ -10,7 +10,7 @@ use super::statement::{Finish, Missing, Statement};
 use super::{Event, Record};
 use crate::access::ConnectionId;
 
-/// Takes records in their order, and gives statements back in the order of their starts.
+/// Takes records in their order, and gives statements back.
 #[derive(Debug, Default)]
 pub struct Joiner {
     /// By the sequence of their starts.
@@ -66,12 +66,6 @@ impl Joiner {
         }
     }
 
-    /// The next statement, if all is said of it.
-    pub fn ready(&mut self) -> Option<Statement> {
-        let first = self.statements.first_entry()?;
-        first.get().said.then(|| first.remove().statement)
-    }
-
     /// The statements that have ended since this was asked last, whatever began before them. Of a
     /// commit that fails later, nothing is said then.
     pub fn ended(&mut self) -> Vec<Statement> {
@@ -87,7 +81,7 @@ impl Joiner {
         starts.filter_map(|start| self.statements.get(start).map(|it| &it.statement))
     }
 
-    /// All that is left: what runs still, and what waited for it.
+    /// All that are left, in the order of their starts.
     pub fn finish(self) -> impl Iterator<Item = Statement> {
         self.statements.into_values().map(|it| it.statement)
     }
@@ -284,13 +278,8 @@ mod tests {
 
     fn joined(events: Vec<Event>) -> Vec<Statement> {
         let mut joiner = Joiner::default();
-        let mut statements = Vec::new();
-        for record in records(events) {
-            joiner.take(&record);
-            statements.extend(std::iter::from_fn(|| joiner.ready()));
-        }
-        statements.extend(joiner.finish());
-        statements
+        records(events).iter().for_each(|record| joiner.take(record));
+        joiner.finish().collect()
     }
 
     fn sql(statement: &Statement) -> &[u8] {
@@ -419,7 +408,7 @@ mod tests {
         ]) {
             joiner.take(&record);
         }
-        assert!(joiner.ready().is_some_and(|it| it.finish.is_none()));
+        assert!(matches!(&joiner.ended()[..], [it] if it.finish.is_none()));
         assert!(joiner.running.is_empty() && joiner.last.is_empty());
         assert!(joiner.holders.is_empty());
     }

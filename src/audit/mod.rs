@@ -36,7 +36,6 @@ mod redaction;
 mod seal;
 pub mod search;
 mod segment;
-pub mod session;
 pub mod ship;
 pub mod source;
 pub mod statement;

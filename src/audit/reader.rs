@@ -28,14 +28,6 @@ pub enum ReadError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// A line, read without those before it, is not a record.
-    #[error("{file}: a line that is not a record ({source}); `hallpass audit verify` says which")]
-    Garbled {
-        /// The segment's file.
-        file: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
 }
 
 impl ReadError {
