@@ -82,6 +82,20 @@ impl Event {
         matches!(self, Self::SegmentOpened { .. } | Self::Checkpoint { .. })
     }
 
+    /// Whether it is about one statement of a connection.
+    pub fn is_of_a_statement(&self) -> bool {
+        matches!(
+            self,
+            Self::StatementPrepared { .. }
+                | Self::PortalBound { .. }
+                | Self::StatementStarted { .. }
+                | Self::StatementPart { .. }
+                | Self::StatementResults { .. }
+                | Self::CommitFailed { .. }
+                | Self::StatementFinished { .. }
+        )
+    }
+
     /// Whose connection it belongs to.
     pub fn origin(&self) -> Option<&Origin> {
         Some(match self {

@@ -98,6 +98,12 @@ impl Open {
         connections.map(|open| (&*open.origin, &open.statements))
     }
 
+    /// Whether a statement has begun and not ended.
+    pub fn has(&self, connection: ConnectionId, statement: u64) -> bool {
+        let open = self.connections.get(&connection);
+        open.is_some_and(|it| it.statements.contains(&statement))
+    }
+
     /// The records that close everything: nobody knows how it ended.
     pub(super) fn closing(self) -> impl Iterator<Item = Event> {
         self.connections.into_values().flat_map(|open| {

@@ -16,6 +16,17 @@ pub enum StatementKind {
     FunctionCall,
 }
 
+impl StatementKind {
+    /// As it is written.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Extended => "extended",
+            Self::FunctionCall => "function_call",
+        }
+    }
+}
+
 /// How a statement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -30,6 +30,14 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// For `map_err`: what went wrong with a segment.
+    pub(super) fn in_segment(segment: &Stored) -> impl FnOnce(io::Error) -> Self {
+        let file = segment.file();
+        move |source| Self::Io { file, source }
+    }
+}
+
 /// The records of a folder, from the oldest on. A last line that is still being written is left out.
 ///
 /// # Errors

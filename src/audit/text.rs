@@ -12,7 +12,7 @@ use super::redaction::ValueKey;
 use crate::secret::hex;
 
 /// Bytes that are mostly text: a JSON string if they are UTF-8, else `{"base64": ".."}`.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Text(pub Bytes);
 
 impl Text {
@@ -110,6 +110,17 @@ pub enum Parameter {
 }
 
 impl Parameter {
+    /// Bytes that it takes to keep it, about.
+    pub(super) fn held(&self) -> usize {
+        let bytes = match self {
+            Self::Text(text) => text.0.len(),
+            Self::Binary { bytes, .. } => bytes.len(),
+            Self::Hashed { hmac } => hmac.len(),
+            Self::Null | Self::Omitted => 0,
+        };
+        size_of::<Self>() + bytes
+    }
+
     /// What it says, for people and for searches: its text, or that of a binary value of a simple
     /// type. `None` for what is not recorded, for NULL, and for other binary values.
     pub fn readable(&self) -> Option<std::borrow::Cow<'_, str>> {

@@ -144,6 +144,13 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+impl Command {
+    /// Whether it has an output as CSV.
+    fn has_csv(&self) -> bool {
+        matches!(self, Self::Audit(args) if args.has_csv())
+    }
+}
+
 impl Cli {
     /// The arguments of `serve`, the one command that [`run`] does not do.
     pub fn serve(&self) -> Option<&ServeArgs> {
@@ -164,6 +171,9 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn dispatch(global: &Global, command: Command) -> Done {
+    if global.output == Format::Csv && !command.has_csv() {
+        return Err(CliError::Usage(out::NO_CSV.into()));
+    }
     match command {
         Command::Serve(_) => Err(CliError::Usage("`serve` is run by itself".into())),
         Command::Config(args) => config::run(global, &args),
@@ -240,6 +250,12 @@ mod tests {
             "hallpass connect ses-4m0t8z1kqc7e --print",
             "hallpass connect orders-ro -- -d other -c select",
             "hallpass audit head --from d -o json",
+            "hallpass audit search refunds --in sql --since 2h --principal maya -n 5",
+            "hallpass audit search -e from.refunds --rows >10 --longer 5s --sqlstate 42*",
+            "hallpass audit search --events=only -o csv --table orders --outcome failed",
+            "hallpass audit tail -f --outcome failed --events",
+            "hallpass audit stats --by table --since 7d",
+            "hallpass audit export --format ocsf --since 1h --to f --force",
             "hallpass audit key --key-file audit.key",
             "hallpass audit verify --config hallpass.toml --closed",
             "hallpass audit verify --from d --key 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
@@ -265,6 +281,11 @@ mod tests {
             "hallpass audit verify --head 12",
             "hallpass audit verify --key no/such/file",
             "hallpass audit verify --from d --config c",
+            "hallpass audit search --since yesterday",
+            "hallpass audit export --since 1h",
+            "hallpass audit search --rows many",
+            "hallpass audit search --regex",
+            "hallpass audit search --table a.",
             "hallpass frobnicate",
         ] {
             assert_eq!(parse(line).err().map(|e| e.exit_code()), Some(2), "{line}");

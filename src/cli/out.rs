@@ -21,7 +21,12 @@ pub(super) enum Format {
     #[default]
     Human,
     Json,
+    /// For commands that say so
+    Csv,
 }
+
+/// Said where there are no rows that are all of one kind.
+pub(super) const NO_CSV: &str = "this command has no output as csv; human and json are what it has";
 
 /// Prints a command's result in the format that was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +42,7 @@ impl Output {
         match self.0 {
             Format::Human => print(&human(document)),
             Format::Json => print(&json(document)?),
+            Format::Csv => Err(CliError::Usage(NO_CSV.into())),
         }
     }
 
@@ -105,6 +111,11 @@ impl Spinner {
         );
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
+    }
+
+    /// Shows `text` where its message has `{msg}`.
+    pub(super) fn say(&self, text: &str) {
+        self.0.set_message(text.to_owned());
     }
 }
 

@@ -119,6 +119,11 @@ pub struct WantedTable {
 pub struct InvalidName(String);
 
 impl WantedTable {
+    /// Its name, and its schema if one was said.
+    pub fn name(&self) -> &TableName<'static> {
+        &self.name
+    }
+
     /// Whether `found` may be this table.
     pub fn is(&self, found: &TableName<'_>) -> bool {
         let schemas = (&self.name.schema, &found.schema);

@@ -5,6 +5,7 @@ mod crash;
 mod disk;
 mod hung;
 mod redacted;
+mod search;
 mod tamper;
 mod whole;
 mod witness;

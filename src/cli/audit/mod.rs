@@ -2,18 +2,31 @@
 //!
 //! A file per subcommand; which log is read, all of them take as [`Where`].
 
+mod export;
+mod filters;
+mod form;
 mod head;
 mod key;
 mod place;
 mod replay;
+mod row;
+mod search;
 mod show;
+mod stats;
+mod tail;
 mod verify;
+mod when;
 mod which;
 mod words;
 
 use clap::{Args, Subcommand};
 
+use super::error::CliError;
+use super::out::{self, WARN};
 use super::{Done, Global};
+use crate::audit::archive::Archive;
+use crate::audit::reader::ReadError;
+use crate::audit::search::Coverage;
 use place::Where;
 
 /// Verify and read the audit: in its folder, in a copy of it, or in a bucket.
@@ -25,6 +38,7 @@ Examples:
   hallpass audit key > audit.pub
   hallpass audit verify --from /var/lib/hallpass/audit --key audit.pub
   hallpass audit head --from /var/lib/hallpass/audit
+  hallpass audit search --principal maya --since 2h
   hallpass audit show --last --principal maya")]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
@@ -39,6 +53,20 @@ enum AuditCommand {
     Head(head::HeadArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
+    Search(Box<search::SearchArgs>),
+    Tail(Box<tail::TailArgs>),
+    Stats(Box<stats::StatsArgs>),
+    Export(Box<export::ExportArgs>),
+}
+
+impl AuditArgs {
+    /// Whether it has an output as CSV.
+    pub(super) fn has_csv(&self) -> bool {
+        matches!(
+            self.command,
+            AuditCommand::Search(_) | AuditCommand::Tail(_)
+        )
+    }
 }
 
 pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
@@ -48,5 +76,28 @@ pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
         AuditCommand::Head(args) => head::run(global, &args),
         AuditCommand::Show(args) => show::run(global, &args),
         AuditCommand::Replay(args) => replay::run(global, args).await,
+        AuditCommand::Search(args) => search::run(global, &args),
+        AuditCommand::Export(args) => export::run(global, &args),
+        AuditCommand::Stats(args) => stats::run(global, &args),
+        AuditCommand::Tail(args) => tail::run(global, &args).await,
+    }
+}
+
+/// A log that cannot be read, as an error of the command.
+fn unreadable(archive: &Archive, error: ReadError) -> CliError {
+    CliError::Audit {
+        place: archive.source().name(),
+        source: std::io::Error::other(error),
+    }
+}
+
+/// Says how many lines were passed over, if any.
+fn warn_of_unreadable(read: Coverage) {
+    if read.unreadable > 0 {
+        let what = format!(
+            "{} lines are not records and were passed over: hallpass audit verify",
+            read.unreadable
+        );
+        out::note(&out::paint(WARN, &what));
     }
 }

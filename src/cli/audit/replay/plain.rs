@@ -37,8 +37,9 @@ pub(super) async fn run(global: &Global, args: &ReplayArgs, story: &Story) -> Do
         }
         before = entry.at;
         match global.output() {
-            Output(Format::Human) => out::print(&text(story, &entry, args.full))?,
             Output(Format::Json) => out::print(&json(&entry)?)?,
+            // CSV is refused before any command that has none.
+            Output(Format::Human | Format::Csv) => out::print(&text(story, &entry, args.full))?,
         }
     }
     Ok(0)
