@@ -132,11 +132,12 @@ pub(super) fn rules(config: &Config) -> Rules {
         targets: targets()
             .map(|it| (it.target.name.clone(), it.target.clone()))
             .collect(),
-        policy: Box::new(Lists::new(
-            targets()
+        policy: Box::new(Lists {
+            targets: targets()
                 .map(|it| (it.target.name.clone(), grants(it)))
                 .collect(),
-        )),
+            auditors: config.audit.auditors.iter().cloned().collect(),
+        }),
     }
 }
 

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::check::{Check, Section};
+use super::people::People;
 use super::raw::RawAudit;
-use super::{Feed, Ship, feeds, ship, values};
+use super::values::{self, Parsed};
+use super::{Feed, Ship, feeds, ship};
 
 /// Segments smaller than this would be more files than audit.
 const MIN_SEGMENT: u64 = 4 * 1024;
@@ -39,6 +41,13 @@ pub struct Audit {
     /// `local_limit`: bytes that may exist on this machine and not yet in the bucket, or not yet at
     /// a required feed; beyond that statements are refused. Default: none.
     pub local_limit: Option<u64>,
+    /// `auditors`: principals and `@groups` that may read the audit through the API, and hold
+    /// sessions. Default: nobody.
+    pub auditors: Vec<String>,
+    /// `keep`: how long a segment is kept after its last record. Default: for good.
+    pub keep: Option<Duration>,
+    /// `keep_size`: bytes that sealed segments may take up, the oldest going first. Default: any.
+    pub keep_bytes: Option<u64>,
 }
 
 /// `durability`: when a record counts as made.
@@ -50,7 +59,12 @@ pub enum Durability {
     Fsync,
 }
 
-pub(super) fn audit(check: &mut Check<'_>, raw: &RawAudit, data_dir: &Path) -> Audit {
+pub(super) fn audit(
+    check: &mut Check<'_>,
+    raw: &RawAudit,
+    data_dir: &Path,
+    people: &People,
+) -> Audit {
     let mut section = Section::new(check, "audit", 0..0);
     let segment = |text: &str| match values::size(text)? {
         bytes if bytes < MIN_SEGMENT => Err(format!("`{text}` is too small: at least 4KiB")),
@@ -62,6 +76,8 @@ pub(super) fn audit(check: &mut Check<'_>, raw: &RawAudit, data_dir: &Path) -> A
     };
     let folder = section.optional("folder", &raw.folder, values::text);
     let key_file = section.optional("key_file", &raw.key_file, values::text);
+    let auditors = section.list("auditors", &raw.auditors, |name| people.known(name));
+    let auditors = auditors.unwrap_or_default().into_iter();
     let segment_bytes = section
         .optional("segment_size", &raw.segment_size, segment)
         .unwrap_or(64 << 20);
@@ -86,5 +102,20 @@ pub(super) fn audit(check: &mut Check<'_>, raw: &RawAudit, data_dir: &Path) -> A
         local_limit: feeds::local_limit(&mut section, raw, segment_bytes),
         ship: ship::ship(section.check, &raw.ship),
         feeds: feeds::feeds(section.check, &raw.feeds),
+        auditors: auditors.map(|(_, name)| name).collect(),
+        keep: section.optional("keep", &raw.keep, values::long_duration),
+        keep_bytes: section.optional("keep_size", &raw.keep_size, |text: &str| {
+            keep_size(text, segment_bytes)
+        }),
+    }
+}
+
+/// With less, all but the segment that is being written could be gone at any time.
+fn keep_size(text: &str, segment_bytes: u64) -> Parsed<u64> {
+    match values::size(text)? {
+        bytes if bytes < segment_bytes => {
+            Err(format!("`{text}` is too small: at least segment_size"))
+        }
+        bytes => Ok(bytes),
     }
 }

@@ -8,6 +8,7 @@ mod check;
 mod document;
 mod error;
 mod feeds;
+mod people;
 mod principals;
 mod raw;
 mod secrets;
@@ -29,6 +30,7 @@ pub use audit::{Audit, Durability};
 use check::{Check, why};
 pub use error::{ConfigErrors, Finding};
 pub use feeds::{Feed, Receiver};
+use people::People;
 pub use ship::{LockMode, Ship};
 
 /// All that an operator decides.
@@ -284,7 +286,8 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
     }
     let data_dir = server::data_dir(check, &raw);
     let principals = principals::principals(check, &raw.principals);
-    let targets = targets::targets(check, &raw.targets, &raw.principals);
+    let people = People::new(&raw.principals);
+    let targets = targets::targets(check, &raw.targets, &people);
     let proxy = server::proxy(check, &raw.proxy);
     let api = server::api(check, &raw.api);
     let ops = server::ops(check, &raw.ops);
@@ -293,7 +296,7 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
         server_key_file: server::server_key_file(check, &raw, &data_dir),
         tls: server::tls(check, &raw.tls),
         store: server::store(check, &raw.store, &data_dir),
-        audit: audit::audit(check, &raw.audit, &data_dir),
+        audit: audit::audit(check, &raw.audit, &data_dir, &people),
         access: server::access(check, &raw.access),
         log: server::log(check, &raw.log),
         data_dir,

@@ -237,6 +237,27 @@ fn whoever_is_named_in_a_list_must_be_there() {
 }
 
 #[test]
+fn all_is_kept_and_nobody_reads_it_unless_it_says_otherwise() {
+    let audit = |lines: &str| {
+        let text = format!("{PRINCIPALS}{TARGET}[audit]\n{lines}\n");
+        load(&text).map(|config| config.audit)
+    };
+    let plain = audit("").unwrap();
+    assert_eq!((plain.keep, plain.keep_bytes), (None, None));
+    assert!(plain.auditors.is_empty());
+    let keep = "keep = \"7y\"\nkeep_size = \"100GiB\"\nauditors = [\"@leads\", \"maya\"]";
+    let kept = audit(keep).unwrap();
+    assert_eq!(kept.keep.unwrap().as_secs() / 86400, 2556);
+    assert_eq!(kept.keep_bytes, Some(100 << 30));
+    assert_eq!(kept.auditors, ["@leads", "maya"]);
+
+    let wrong = |lines: &str| audit(lines).unwrap_err().to_string();
+    assert!(wrong("auditors = [\"leads\"]").contains("`leads` is a group: write @leads"));
+    assert!(wrong("keep_size = \"1MiB\"").contains("at least segment_size"));
+    assert!(wrong("keep = \"90\"").contains("has no unit"));
+}
+
+#[test]
 fn values_are_recorded_unless_a_target_says_otherwise() {
     let parameters = |line: &str| {
         let config = load(&format!("{PRINCIPALS}{TARGET}{line}\n")).unwrap();

@@ -7,6 +7,8 @@ use super::error::suggest;
 
 /// The longest duration that means anything here; more is a mistake, and could overflow a date.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The longest that anything is kept, other than for good.
+const MAX_KEPT: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 /// PostgreSQL's own limit for names, `NAMEDATALEN - 1`.
 const MAX_NAME: usize = 63;
 
@@ -15,22 +17,37 @@ pub(super) type Parsed<T> = Result<T, String>;
 
 /// `10s`, `5m`, `1h 30m`; zero is allowed.
 pub(super) fn duration(text: &str) -> Parsed<Duration> {
-    let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(format!("duration `{text}` has no unit: write {text}s"));
-    }
-    let duration = humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is not a duration: write 10s, 5m or 1h 30m"))?;
+    let duration = any_duration(text)?;
     if duration > MAX_DURATION {
         return Err(format!("`{text}` is too long: at most 366 days"));
     }
     Ok(duration)
 }
 
+fn any_duration(text: &str) -> Parsed<Duration> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("duration `{text}` has no unit: write {text}s"));
+    }
+    humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a duration: write 10s, 5m or 1h 30m"))
+}
+
 /// A duration above zero.
 pub(super) fn positive_duration(text: &str) -> Parsed<Duration> {
     match duration(text)? {
         Duration::ZERO => Err("must be longer than zero".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// A duration above zero, of years if need be: how long something is kept.
+pub(super) fn long_duration(text: &str) -> Parsed<Duration> {
+    match any_duration(text)? {
+        Duration::ZERO => Err("must be longer than zero".to_owned()),
+        duration if duration > MAX_KEPT => {
+            Err(format!("`{text}` is too long: leave it out to keep all"))
+        }
         duration => Ok(duration),
     }
 }
@@ -175,6 +192,16 @@ mod tests {
         assert!(wrong(duration("soon")).contains("write 10s"));
         assert!(wrong(duration("900y")).contains("366 days"));
         assert!(positive_duration("0s").is_err());
+    }
+
+    #[test]
+    fn what_is_kept_may_be_kept_for_years() {
+        let days = |text| long_duration(text).map(|it| it.as_secs() / 86400);
+        assert_eq!(days("90d"), Ok(90));
+        assert_eq!(days("10y"), Ok(3652));
+        for bad in ["0s", "200y", "90", "always"] {
+            assert!(long_duration(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

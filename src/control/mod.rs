@@ -53,13 +53,14 @@ const MAX_REASON: usize = 2_000;
 pub struct Rules {
     /// The targets that there are.
     pub targets: HashMap<TargetName, Target>,
-    /// Who may do what with them.
+    /// Who may do what with them, and with the audit.
     pub policy: Box<dyn Policy>,
 }
 
 impl Rules {
-    fn may(&self, principal: &Principal, action: Action, target: &TargetName) -> bool {
-        self.targets.contains_key(target) && self.policy.allows(principal, action, target)
+    fn may(&self, principal: &Principal, action: Action<'_>) -> bool {
+        let known = |target| self.targets.contains_key(target);
+        action.target().is_none_or(known) && self.policy.allows(principal, action)
     }
 }
 
@@ -161,7 +162,7 @@ impl Control {
     }
 
     fn may_approve(&self, caller: &Principal, target: &TargetName) -> bool {
-        self.rules.load().may(caller, Action::Approve, target)
+        self.rules.load().may(caller, Action::Approve(target))
     }
 
     fn count(&self, request: &AccessRequest) {

@@ -61,8 +61,8 @@ impl Control {
     pub fn targets(&self, caller: &Principal) -> Vec<TargetAccess> {
         let rules = self.rules.load();
         let access = |target: &Target| TargetAccess {
-            may_request: rules.may(caller, Action::Request, &target.name),
-            may_approve: rules.may(caller, Action::Approve, &target.name),
+            may_request: rules.may(caller, Action::Request(&target.name)),
+            may_approve: rules.may(caller, Action::Approve(&target.name)),
             target: target.clone(),
         };
         let mut targets: Vec<_> = rules
@@ -201,7 +201,7 @@ impl Control {
     fn visible(&self, caller: &Principal, open_only: bool) -> Filter {
         let rules = self.rules.load();
         let approvable =
-            |target: &&crate::access::TargetName| rules.may(caller, Action::Approve, target);
+            |target: &&crate::access::TargetName| rules.may(caller, Action::Approve(target));
         Filter {
             open_only,
             visible: Some(Visible {

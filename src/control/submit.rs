@@ -43,9 +43,9 @@ impl Control {
     fn requestable(&self, caller: &Principal, name: &TargetName) -> Result<Target, Error> {
         let rules = self.rules.load();
         match rules.targets.get(name) {
-            Some(target) if rules.may(caller, Action::Request, name) => Ok(target.clone()),
+            Some(target) if rules.may(caller, Action::Request(name)) => Ok(target.clone()),
             // Who may approve knows that it is there.
-            Some(_) if rules.may(caller, Action::Approve, name) => {
+            Some(_) if rules.may(caller, Action::Approve(name)) => {
                 Err(Error::Forbidden(format!("you may not request {name}")))
             }
             _ => Err(Error::NotFound("target that you may request")),

@@ -26,7 +26,7 @@ use crate::telemetry::Metrics;
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// maya and noor may request `orders-ro` and `billing`; dana and lee approve the first, omar the
-/// second; sam may do nothing.
+/// second; iris reads the audit; sam may do nothing.
 pub(crate) struct World {
     pub(crate) control: Arc<Control>,
     pub(crate) store: Arc<Faulty>,
@@ -185,6 +185,7 @@ pub(crate) fn principal(name: &str) -> Principal {
     let group = match name {
         "maya" | "noor" => "engineers",
         "dana" | "lee" => "leads",
+        "iris" => "security",
         _ => "others",
     };
     Principal {
@@ -203,7 +204,10 @@ pub(crate) fn rules() -> Rules {
     let lists = lists.map(|(name, by)| (name.parse::<TargetName>().unwrap(), grants(by)));
     Rules {
         targets: targets.into(),
-        policy: Box::new(Lists::new(lists.into())),
+        policy: Box::new(Lists {
+            targets: lists.into(),
+            auditors: ["@security".to_owned()].into(),
+        }),
     }
 }
 

@@ -167,12 +167,7 @@ async fn requester_and_approver_are_never_the_same() {
 struct Everybody;
 
 impl crate::policy::Policy for Everybody {
-    fn allows(
-        &self,
-        _: &crate::access::Principal,
-        _: crate::policy::Action,
-        _: &crate::access::TargetName,
-    ) -> bool {
+    fn allows(&self, _: &crate::access::Principal, _: crate::policy::Action<'_>) -> bool {
         true
     }
 }
