@@ -4,12 +4,14 @@
 //! yields a [`Session`], which goes `Scheduled -> Active -> Expired / Revoked`. Every transition is
 //! a function from the old value to the new one; the store commits it only if nobody was faster.
 
+mod hold;
 mod ids;
 mod principal;
 mod request;
 mod session;
 mod target;
 
+pub use hold::Hold;
 pub use ids::{ConnectionId, InvalidId, RequestId, SessionId};
 pub use principal::{InvalidName, Principal, PrincipalName, TargetName};
 pub use request::{AccessRequest, RequestState, Submission, SubmissionError, TransitionError};

@@ -14,13 +14,14 @@ use super::{Control, Error, act};
 const PATROL: Duration = Duration::from_secs(1);
 
 impl Control {
-    /// Brings the state of before a restart back: gives the audit what it is owed, notes what
-    /// time has ended meanwhile, and opens the sessions that are live. Call it before clients
+    /// Brings the state of before a restart back: knows what is held, gives the audit what it is
+    /// owed, notes what time has ended meanwhile, and opens the sessions that are live. Call it before clients
     /// are let in.
     ///
     /// # Errors
     /// If the store or the audit fails; then hallpass should not start.
     pub async fn recover(&self) -> Result<(), Error> {
+        self.recover_holds().await?;
         self.patrol().await?;
         let live = Filter {
             open_only: true,

@@ -7,11 +7,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::testing::{World, principal};
-use crate::access::{AccessRequest, Session};
+use crate::access::{AccessRequest, Session, SessionId};
 use crate::audit::Event;
 use crate::store::{Filter, Store};
 
-const PEOPLE: [&str; 6] = ["maya", "noor", "dana", "lee", "omar", "sam"];
+const PEOPLE: [&str; 7] = ["maya", "noor", "dana", "lee", "omar", "sam", "iris"];
 const TARGETS: [&str; 2] = ["orders-ro", "billing"];
 
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ enum Step {
     Deny(usize, usize),
     Withdraw(usize, usize),
     Revoke(usize, usize),
+    Hold(usize, usize),
+    Release(usize, usize),
     Pass(u64),
     Patrol,
     Audit(bool),
@@ -36,7 +38,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Approve(w, n)),
         1 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Deny(w, n)),
         1 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Withdraw(w, n)),
-        2 => (who, which).prop_map(|(w, n)| Step::Revoke(w, n)),
+        2 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Revoke(w, n)),
+        4 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Hold(w, n)),
+        3 => (who, which).prop_map(|(w, n)| Step::Release(w, n)),
         2 => (1..5000_u64).prop_map(Step::Pass),
         1 => Just(Step::Patrol),
         1 => any::<bool>().prop_map(Step::Audit),
@@ -52,6 +56,8 @@ struct Run {
     /// Restarts with a store that could not be written just before.
     forgetful: u64,
     ends: HashMap<String, String>,
+    /// How often each session was held and released.
+    holds: HashMap<String, u64>,
 }
 
 impl Run {
@@ -85,6 +91,18 @@ impl Run {
                     _ = control.revoke(&by(who), session.id, "stop").await;
                 }
             }
+            Step::Hold(who, n) => {
+                if let Some(session) = self.sessions().await.get(n) {
+                    let placed = control.place_hold(&by(who), session.id, "keep").await;
+                    self.count_hold(&session.id, "hold_placed", (who, placed.is_ok()));
+                }
+            }
+            Step::Release(who, n) => {
+                if let Some(session) = self.sessions().await.get(n) {
+                    let released = control.release_hold(&by(who), session.id, "go").await;
+                    self.count_hold(&session.id, "hold_released", (who, released.is_ok()));
+                }
+            }
             Step::Pass(seconds) => self.world.pass(Duration::from_secs(seconds)),
             Step::Patrol => _ = control.patrol().await,
             Step::Audit(broken) if broken != self.audit_broken => {
@@ -96,6 +114,13 @@ impl Run {
             Step::Restart => self = self.restart().await,
         }
         self
+    }
+
+    fn count_hold(&mut self, session: &SessionId, kind: &str, (who, done): (usize, bool)) {
+        if done {
+            assert_eq!(PEOPLE[who], "iris", "only auditors hold");
+            *self.holds.entry(format!("{session} {kind}")).or_default() += 1;
+        }
     }
 
     async fn restart(mut self) -> Self {
@@ -141,6 +166,11 @@ impl Run {
             }
         }
         assert!(self.world.admission.live_sessions() <= open);
+        let held = self.world.control.held();
+        let held = held.lock().await;
+        for (hold, _) in self.world.store.holds().await.unwrap() {
+            assert!(held.contains_key(&hold.session), "what is held is kept");
+        }
         for request in self.requests().await {
             if request.state.name() != "pending" {
                 self.unchanged(request.id.to_string(), &format!("{:?}", request.state));
@@ -161,6 +191,8 @@ impl Run {
         let sessions = self.sessions().await;
         let live = sessions.iter().filter(|s| !s.state.is_final()).count();
         assert_eq!(self.world.admission.live_sessions(), live);
+        let held = self.world.control.held().lock().await.len();
+        assert_eq!(self.world.store.holds().await.unwrap().len(), held);
         self.check_audit(&self.requests().await, &sessions);
     }
 
@@ -171,28 +203,36 @@ impl Run {
         for event in self.world.audit() {
             let value = serde_json::to_value(&event).unwrap();
             let id = match event {
-                Event::SessionExpired { session, .. } | Event::SessionRevoked { session, .. } => {
-                    session.to_string()
-                }
+                Event::SessionExpired { session, .. }
+                | Event::SessionRevoked { session, .. }
+                | Event::HoldPlaced { session, .. }
+                | Event::HoldReleased { session, .. } => session.to_string(),
                 _ => value["request"].as_str().unwrap().to_owned(),
             };
             let kind = value["type"].as_str().unwrap();
             *count.entry(format!("{id} {kind}")).or_default() += 1;
         }
-        let mut expected: HashSet<String> = HashSet::new();
+        let mut expected = self.holds.clone();
         for request in requests {
             let (id, state) = (request.id, request.state.name());
-            expected.insert(format!("{id} request_submitted"));
+            expected.insert(format!("{id} request_submitted"), 1);
             if state != "pending" {
-                expected.insert(format!("{id} request_{state}"));
+                expected.insert(format!("{id} request_{state}"), 1);
             }
         }
         for session in sessions.iter().filter(|s| s.state.is_final()) {
-            expected.insert(format!("{} session_{}", session.id, session.state.name()));
+            let ended = format!("{} session_{}", session.id, session.state.name());
+            expected.insert(ended, 1);
         }
-        assert_eq!(count.keys().cloned().collect::<HashSet<_>>(), expected);
-        let most = 1 + self.forgetful;
-        assert!(count.values().all(|n| *n <= most), "{count:?}");
+        assert_eq!(
+            count.keys().collect::<HashSet<_>>(),
+            expected.keys().collect()
+        );
+        let right = |what: &String, n: u64| n <= count[what] && count[what] <= n + self.forgetful;
+        assert!(
+            expected.iter().all(|(what, n)| right(what, *n)),
+            "{count:?}, not {expected:?}"
+        );
     }
 }
 
@@ -206,7 +246,8 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let world = World::new();
-            let mut run = Run { world, audit_broken: false, ends: HashMap::new(), forgetful: 0 };
+            let (ends, holds) = (HashMap::new(), HashMap::new());
+            let mut run = Run { world, audit_broken: false, ends, holds, forgetful: 0 };
             for step in steps {
                 run = run.take(step).await;
                 run.check().await;

@@ -8,6 +8,7 @@ mod decide;
 mod error;
 mod expire;
 mod gate;
+mod holds;
 mod outbox;
 mod queries;
 mod revoke;
@@ -32,7 +33,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::access::{AccessRequest, Principal, RequestId, Session, SessionId, Target, TargetName};
 use crate::admission::Admission;
-use crate::audit::{Event, Recorder};
+use crate::audit::{Event, Held, Recorder};
 use crate::clock::Clock;
 use crate::policy::{Action, Policy};
 use crate::secret::random;
@@ -92,6 +93,7 @@ pub struct Control {
     clock: Clock,
     metrics: Arc<Metrics>,
     request_lapse: Duration,
+    held: Held,
     changes: watch::Sender<u64>,
     /// Held while acts go from the outbox to the audit, so that each goes once and in order;
     /// the number of the last that went.
@@ -110,6 +112,7 @@ impl Control {
             clock: parts.clock,
             metrics: parts.metrics,
             request_lapse: parts.request_lapse,
+            held: Held::default(),
             changes: watch::Sender::new(0),
             delivery: Mutex::new(0),
         })

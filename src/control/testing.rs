@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{Control, Parts, Rules};
 use crate::access::{
-    AccessRequest, ConnectionId, Databases, Principal, RequestId, Session, SessionId, Target,
+    AccessRequest, ConnectionId, Databases, Hold, Principal, RequestId, Session, SessionId, Target,
     TargetName,
 };
 use crate::admission::{Admission, Admittee, ConnectionInfo, Permit};
@@ -296,6 +296,18 @@ impl Store for Faulty {
         act: &Act,
     ) -> Result<(), StoreError> {
         self.writes()?.transition_session(old, new, act).await
+    }
+
+    async fn place_hold(&self, hold: &Hold, act: &Act) -> Result<(), StoreError> {
+        self.writes()?.place_hold(hold, act).await
+    }
+
+    async fn release_hold(&self, session: SessionId, act: &Act) -> Result<(), StoreError> {
+        self.writes()?.release_hold(session, act).await
+    }
+
+    async fn holds(&self) -> Result<Vec<(Hold, Session)>, StoreError> {
+        self.reads()?.holds().await
     }
 
     async fn due(&self, now: Timestamp) -> Result<Due, StoreError> {

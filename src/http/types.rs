@@ -82,11 +82,12 @@ pub struct Approve {
     pub duration: Option<String>,
 }
 
-/// `POST /api/v1/requests/{id}/deny`, and `POST /api/v1/sessions/{id}/revoke`
+/// `POST /api/v1/requests/{id}/deny`, `POST /api/v1/sessions/{id}/revoke`, and `PUT` and `DELETE
+/// /api/v1/audit/holds/{session}`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// Why. Required for a denial.
+    /// Why. Required for all but a revocation.
     #[serde(default)]
     pub reason: String,
 }
@@ -169,6 +170,23 @@ pub struct ConnectionView {
     pub application_name: String,
     /// When it was admitted.
     pub opened_at: Timestamp,
+}
+
+/// An item of `GET /api/v1/audit/holds`: a session whose records are not to be deleted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HoldView {
+    /// The session, over or not.
+    pub session: SessionId,
+    /// Who holds, or held, the session.
+    pub principal: PrincipalName,
+    /// What it opened.
+    pub target: TargetName,
+    /// The auditor who wants its records kept.
+    pub held_by: PrincipalName,
+    /// Since when.
+    pub held_at: Timestamp,
+    /// Why.
+    pub reason: String,
 }
 
 /// An error, as `application/problem+json` (RFC 9457).

@@ -3,6 +3,8 @@
 //! Every change of state is compare-and-set, and carries its audit event in the same transaction
 //! (the *outbox*): what is committed cannot stay unrecorded, whenever the process dies.
 
+mod holds;
+mod queries;
 mod rows;
 mod schema;
 mod sqlite;
@@ -15,7 +17,9 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::access::{AccessRequest, PrincipalName, RequestId, Session, SessionId, TargetName};
+use crate::access::{
+    AccessRequest, Hold, PrincipalName, RequestId, Session, SessionId, TargetName,
+};
 use crate::audit::Event;
 
 pub use sqlite::Sqlite;
@@ -140,6 +144,22 @@ pub trait Store: Send + Sync {
         new: &Session,
         act: &Act,
     ) -> Result<(), StoreError>;
+
+    /// Keeps a hold.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there was never such a session; [`StoreError::Conflict`] if
+    /// there is a hold on it already.
+    async fn place_hold(&self, hold: &Hold, act: &Act) -> Result<(), StoreError>;
+
+    /// Ends the hold on a session.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is none.
+    async fn release_hold(&self, session: SessionId, act: &Act) -> Result<(), StoreError>;
+
+    /// All holds, the newest first, each with its session.
+    async fn holds(&self) -> Result<Vec<(Hold, Session)>, StoreError>;
 
     /// What is due at `now`, and what comes next.
     async fn due(&self, now: Timestamp) -> Result<Due, StoreError>;

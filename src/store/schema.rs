@@ -10,7 +10,8 @@ const APPLICATION_ID: i32 = 0x6870_6173;
 /// Migration n takes the schema from version n to n + 1 (`PRAGMA user_version`).
 ///
 /// Times are microseconds since 1970; `state` is the state's name, `detail` its JSON.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE access_request (
         id          TEXT PRIMARY KEY,
         requester   TEXT NOT NULL,
@@ -47,7 +48,16 @@ const MIGRATIONS: &[&str] = &["
         at     INTEGER NOT NULL,
         event  TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE audit_hold (
+        session   TEXT PRIMARY KEY REFERENCES session (id),
+        placed_by TEXT NOT NULL,
+        placed_at INTEGER NOT NULL,
+        reason    TEXT NOT NULL
+    ) STRICT;
+",
+];
 
 /// What stands between this file and its use.
 pub(super) enum Refusal {

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
+use rusqlite::{Connection, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
+use super::queries::{self, LIVE};
 use super::schema::{self, Refusal};
-use super::{Act, Due, Filter, Store, StoreError, rows};
-use crate::access::{AccessRequest, PrincipalName, RequestId, Session, SessionId, TargetName};
+use super::{Act, Due, Filter, Store, StoreError, holds, rows};
+use crate::access::{AccessRequest, Hold, RequestId, Session, SessionId};
 
 /// Calls that may wait for the thread; more make their callers wait.
 const QUEUE: usize = 256;
@@ -22,8 +23,6 @@ const QUEUE: usize = 256;
 const BUSY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5000 });
 /// Acts that one look into the outbox brings.
 const OUTBOX: u32 = 100;
-
-const LIVE: &str = "state IN ('scheduled', 'active')";
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -141,12 +140,12 @@ impl Store for Sqlite {
     }
 
     async fn request(&self, id: RequestId) -> Result<Option<AccessRequest>, StoreError> {
-        self.call(move |connection| Ok(request(connection, id)?))
+        self.call(move |connection| Ok(queries::request(connection, id)?))
             .await
     }
 
     async fn requests(&self, filter: &Filter) -> Result<Vec<AccessRequest>, StoreError> {
-        let sql = select(
+        let sql = queries::select(
             rows::REQUEST,
             "access_request",
             "requester",
@@ -154,7 +153,7 @@ impl Store for Sqlite {
             filter.open_only.then_some("state = 'pending'"),
         );
         let filter = filter.clone();
-        self.call(move |connection| list(connection, &sql, &filter, rows::request))
+        self.call(move |connection| queries::list(connection, &sql, &filter, rows::request))
             .await
     }
 
@@ -175,7 +174,7 @@ impl Store for Sqlite {
             )?;
             if !moved {
                 return Err(conflict(
-                    request(transaction, old.id)?.map(|now| now.state.name()),
+                    queries::request(transaction, old.id)?.map(|now| now.state.name()),
                 ));
             }
             if let Some(session) = &session {
@@ -187,12 +186,12 @@ impl Store for Sqlite {
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.call(move |connection| Ok(session(connection, id)?))
+        self.call(move |connection| Ok(queries::session(connection, id)?))
             .await
     }
 
     async fn sessions(&self, filter: &Filter) -> Result<Vec<Session>, StoreError> {
-        let sql = select(
+        let sql = queries::select(
             rows::SESSION,
             "session",
             "principal",
@@ -200,7 +199,7 @@ impl Store for Sqlite {
             filter.open_only.then_some(LIVE),
         );
         let filter = filter.clone();
-        self.call(move |connection| list(connection, &sql, &filter, rows::session))
+        self.call(move |connection| queries::list(connection, &sql, &filter, rows::session))
             .await
     }
 
@@ -220,7 +219,7 @@ impl Store for Sqlite {
             )?;
             if !moved {
                 return Err(conflict(
-                    session(transaction, old.id)?.map(|now| now.state.name()),
+                    queries::session(transaction, old.id)?.map(|now| now.state.name()),
                 ));
             }
             rows::insert_act(transaction, &act)
@@ -228,8 +227,30 @@ impl Store for Sqlite {
         .await
     }
 
+    async fn place_hold(&self, hold: &Hold, act: &Act) -> Result<(), StoreError> {
+        let (hold, act) = (hold.clone(), act.clone());
+        self.write(move |transaction| {
+            holds::insert(transaction, &hold)?;
+            rows::insert_act(transaction, &act)
+        })
+        .await
+    }
+
+    async fn release_hold(&self, session: SessionId, act: &Act) -> Result<(), StoreError> {
+        let act = act.clone();
+        self.write(move |transaction| {
+            holds::delete(transaction, session)?;
+            rows::insert_act(transaction, &act)
+        })
+        .await
+    }
+
+    async fn holds(&self) -> Result<Vec<(Hold, Session)>, StoreError> {
+        self.call(|connection| Ok(holds::all(connection)?)).await
+    }
+
     async fn due(&self, now: Timestamp) -> Result<Due, StoreError> {
-        self.call(move |connection| Ok(due(connection, now.as_microsecond())?))
+        self.call(move |connection| Ok(queries::due(connection, now.as_microsecond())?))
             .await
     }
 
@@ -285,103 +306,9 @@ fn conflict(now: Option<&'static str>) -> StoreError {
 
 /// Keeps a new session, unless its holder has a live one for the target.
 fn grant(connection: &Connection, session: &Session) -> Result<(), StoreError> {
-    match live_session(connection, &session.principal, &session.target)? {
+    match queries::live_session(connection, &session.principal, &session.target)? {
         Some(live) => Err(StoreError::LiveSession(Box::new(live))),
         // The unique index says the same; the look before gives the better error.
         None => rows::insert_session(connection, session),
     }
-}
-
-fn live_session(
-    connection: &Connection,
-    principal: &PrincipalName,
-    target: &TargetName,
-) -> rusqlite::Result<Option<Session>> {
-    let columns = rows::SESSION;
-    let sql =
-        format!("SELECT {columns} FROM session WHERE principal = ?1 AND target = ?2 AND {LIVE}");
-    connection
-        .prepare_cached(&sql)?
-        .query_row((principal.as_str(), target.as_str()), rows::session)
-        .optional()
-}
-
-fn request(connection: &Connection, id: RequestId) -> rusqlite::Result<Option<AccessRequest>> {
-    let sql = format!("SELECT {} FROM access_request WHERE id = ?1", rows::REQUEST);
-    connection
-        .prepare_cached(&sql)?
-        .query_row([id.to_string()], rows::request)
-        .optional()
-}
-
-fn session(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<Session>> {
-    let sql = format!("SELECT {} FROM session WHERE id = ?1", rows::SESSION);
-    connection
-        .prepare_cached(&sql)?
-        .query_row([id.to_string()], rows::session)
-        .optional()
-}
-
-/// The query of a list, with the parameters that [`list`] binds.
-fn select(columns: &str, table: &str, owner: &str, order: &str, open: Option<&str>) -> String {
-    let open = open.unwrap_or("true");
-    format!(
-        "SELECT {columns} FROM {table} WHERE {open}
-           AND (:principal IS NULL OR {owner} = :principal
-                OR target IN (SELECT value FROM json_each(:targets)))
-         ORDER BY {order} DESC, rowid DESC LIMIT :limit"
-    )
-}
-
-fn list<T>(
-    connection: &Connection,
-    sql: &str,
-    filter: &Filter,
-    read: fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>, StoreError> {
-    let visible = filter.visible.as_ref();
-    let targets: &[TargetName] = visible.map_or(&[], |visible| &visible.targets);
-    let mut statement = connection.prepare_cached(sql)?;
-    let found = statement.query_map(
-        named_params! {
-            ":principal": visible.map(|visible| visible.principal.as_str()),
-            ":targets": rows::to_json(&targets)?,
-            // SQLite takes a negative limit as none.
-            ":limit": filter.limit.map_or(-1, i64::from),
-        },
-        read,
-    )?;
-    Ok(found.collect::<Result<_, _>>()?)
-}
-
-fn due(connection: &Connection, now: i64) -> rusqlite::Result<Due> {
-    let (request, session) = (rows::REQUEST, rows::SESSION);
-    let requests =
-        format!("SELECT {request} FROM access_request WHERE state = 'pending' AND lapses_at <= ?1");
-    let sessions = format!("SELECT {session} FROM session WHERE {LIVE} AND expires_at <= ?1");
-    let next = format!(
-        "SELECT min(due) FROM (
-            SELECT min(lapses_at) AS due FROM access_request
-             WHERE state = 'pending' AND lapses_at > ?1
-            UNION ALL
-            SELECT min(expires_at) FROM session WHERE {LIVE} AND expires_at > ?1)"
-    );
-    let next: Option<i64> = connection
-        .prepare_cached(&next)?
-        .query_row([now], |row| row.get(0))?;
-    Ok(Due {
-        requests: all(connection, &requests, now, rows::request)?,
-        sessions: all(connection, &sessions, now, rows::session)?,
-        next: next.and_then(|at| Timestamp::from_microsecond(at).ok()),
-    })
-}
-
-fn all<T>(
-    connection: &Connection,
-    sql: &str,
-    now: i64,
-    read: fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Vec<T>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    statement.query_map([now], read)?.collect()
 }

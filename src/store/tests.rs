@@ -7,7 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Act, Filter, Sqlite, Store, StoreError, Visible};
-use crate::access::{AccessRequest, RequestId, RequestState, Session, SessionId, SessionState};
+use crate::access::{
+    AccessRequest, Hold, RequestId, RequestState, Session, SessionId, SessionState,
+};
 use crate::audit::Event;
 
 fn at(second: i64) -> Timestamp {
@@ -154,6 +156,53 @@ async fn the_database_itself_knows_that_one_live_session_is_enough() {
     super::rows::insert_session(&raw, &session).unwrap_err();
     session.state = SessionState::Expired { at: at(70) };
     super::rows::insert_session(&raw, &session).unwrap();
+}
+
+#[tokio::test]
+async fn a_hold_is_kept_until_it_is_released_and_there_is_one_of_a_session() {
+    let (_dir, path) = temporary();
+    let store = Sqlite::open(&path).unwrap();
+    let (_, session) = with_session(&store, 1).await;
+    let hold = |n: u64, by: &str| Hold {
+        session: SessionId::from_random(n),
+        by: by.parse().unwrap(),
+        at: at(40),
+        reason: "a lawyer's letter".into(),
+    };
+    let kept = hold(10, "iris");
+    assert_eq!(kept.session, session.id);
+    store.place_hold(&kept, &act(3)).await.unwrap();
+    let second = store.place_hold(&hold(10, "dana"), &act(4)).await;
+    assert!(matches!(second, Err(StoreError::Conflict(_))));
+    let unknown = store.place_hold(&hold(11, "iris"), &act(5)).await;
+    assert!(matches!(unknown, Err(StoreError::Missing)));
+    drop(store);
+
+    let store = Sqlite::open(&path).unwrap();
+    let held = || async { store.holds().await.unwrap() };
+    assert_eq!(held().await, [(kept, session.clone())]);
+    store.release_hold(session.id, &act(6)).await.unwrap();
+    assert_eq!(held().await, []);
+    let again = store.release_hold(session.id, &act(7)).await;
+    assert!(matches!(again, Err(StoreError::Missing)));
+    let acts = store.outbox().await.unwrap();
+    let acts: Vec<Act> = acts.into_iter().map(|(_, act)| act).collect();
+    assert_eq!(acts, [act(1), act(2), act(3), act(6)]);
+}
+
+#[tokio::test]
+async fn a_store_of_before_there_were_holds_goes_on() {
+    let (_dir, path) = temporary();
+    let store = Sqlite::open(&path).unwrap();
+    let (_, session) = with_session(&store, 1).await;
+    drop(store);
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch("DROP TABLE audit_hold; PRAGMA user_version = 1")
+        .unwrap();
+    drop(raw);
+    let store = Sqlite::open(&path).unwrap();
+    assert_eq!(store.holds().await.unwrap(), []);
+    assert_eq!(store.session(session.id).await.unwrap(), Some(session));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The REST API, `/api/v1`. Handlers translate; what may be done is decided in `control`.
 
+mod holds;
 mod identity;
 mod requests;
 mod sessions;
@@ -20,7 +21,7 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::{Next, from_fn, map_response};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -117,6 +118,11 @@ fn routes() -> Router<ApiState> {
         .route("/sessions/{id}/revoke", post(sessions::revoke))
         .route("/sessions/{id}/secret", post(sessions::secret))
         .route("/connections", get(sessions::connections))
+        .route("/audit/holds", get(holds::list))
+        .route(
+            "/audit/holds/{session}",
+            put(holds::place).delete(holds::release),
+        )
 }
 
 /// A handler panicked. The message may hold anything, so it is not logged here.

@@ -80,6 +80,6 @@ pub(super) async fn connections(
 }
 
 /// What is no id names no session: the same answer as for one that is not there.
-fn parse(id: &str) -> Result<SessionId, Error> {
+pub(super) fn parse(id: &str) -> Result<SessionId, Error> {
     id.parse().map_err(|_| Error::NotFound("session"))
 }

@@ -39,7 +39,7 @@ fn token(name: &str) -> String {
 impl Api {
     fn new() -> Self {
         let world = World::new();
-        let names = ["maya", "noor", "dana", "lee", "omar", "sam"];
+        let names = ["maya", "noor", "dana", "lee", "omar", "sam", "iris"];
         let entries = names.map(|name| (principal(name), sha256(token(name).as_bytes())));
         let endpoint = Endpoint {
             host: "db.example.com".into(),
@@ -77,11 +77,16 @@ impl Api {
             .await
     }
 
-    /// `path` with `{request}` and `{session}` replaced by something that maya has.
+    /// `path` with `{request}`, `{session}` and `{held}` replaced by something that maya has.
     async fn fill(&self, path: &str) -> String {
         if path.contains("{session}") {
             let session = self.world.session().await.id.to_string();
             return path.replace("{session}", &session);
+        }
+        if path.contains("{held}") {
+            let (session, iris) = (self.world.session().await.id, principal("iris"));
+            let held = self.world.control.place_hold(&iris, session, "x").await;
+            return path.replace("{held}", &held.unwrap().0.session.to_string());
         }
         if path.contains("{request}") {
             let request = self.world.submit("maya").await.to_string();
@@ -101,62 +106,79 @@ fn request(token: &str, method: &str, path: &str, body: impl Into<Body>) -> Requ
         .unwrap()
 }
 
+/// The columns of [`ROUTES`].
+const CALLERS: [&str; 5] = ["maya", "dana", "omar", "sam", "iris"];
+
 const SUBMIT: &str = r#"{"target":"orders-ro","duration":"30m","reason":"INC-1"}"#;
 
 /// Method, path, body; then what a requester (whose it is), an approver of the target, an
-/// approver of another target, and one who may do nothing are answered.
-const ROUTES: &[(&str, &str, &str, [u16; 4])] = &[
-    ("GET", "whoami", "", [200, 200, 200, 200]),
-    ("GET", "targets", "", [200, 200, 200, 200]),
-    ("GET", "requests", "", [200, 200, 200, 200]),
-    ("POST", "requests", SUBMIT, [201, 403, 404, 404]),
-    ("GET", "requests/{request}", "", [200, 200, 404, 404]),
+/// approver of another target, one who may do nothing, and an auditor are answered.
+const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
+    ("GET", "whoami", "", [200, 200, 200, 200, 200]),
+    ("GET", "targets", "", [200, 200, 200, 200, 200]),
+    ("GET", "requests", "", [200, 200, 200, 200, 200]),
+    ("POST", "requests", SUBMIT, [201, 403, 404, 404, 404]),
+    ("GET", "requests/{request}", "", [200, 200, 404, 404, 404]),
     (
         "POST",
         "requests/{request}/approve",
         "{}",
-        [403, 200, 404, 404],
+        [403, 200, 404, 404, 404],
     ),
     (
         "POST",
         "requests/{request}/deny",
         r#"{"reason":"no"}"#,
-        [403, 200, 404, 404],
+        [403, 200, 404, 404, 404],
     ),
     (
         "POST",
         "requests/{request}/withdraw",
         "",
-        [200, 403, 404, 404],
+        [200, 403, 404, 404, 404],
     ),
-    ("GET", "sessions", "", [200, 200, 200, 200]),
-    ("GET", "sessions/{session}", "", [200, 200, 404, 404]),
+    ("GET", "sessions", "", [200, 200, 200, 200, 200]),
+    ("GET", "sessions/{session}", "", [200, 200, 404, 404, 404]),
     (
         "POST",
         "sessions/{session}/revoke",
         "{}",
-        [200, 200, 404, 404],
+        [200, 200, 404, 404, 404],
     ),
     (
         "POST",
         "sessions/{session}/secret",
         "",
-        [200, 403, 404, 404],
+        [200, 403, 404, 404, 404],
     ),
-    ("GET", "connections", "", [200, 200, 200, 200]),
+    ("GET", "connections", "", [200, 200, 200, 200, 200]),
+    ("GET", "audit/holds", "", [403, 403, 403, 403, 200]),
+    (
+        "PUT",
+        "audit/holds/{session}",
+        r#"{"reason":"a letter"}"#,
+        [403, 403, 403, 403, 201],
+    ),
+    (
+        "DELETE",
+        "audit/holds/{held}",
+        r#"{"reason":"settled"}"#,
+        [403, 403, 403, 403, 200],
+    ),
 ];
 
 #[test]
 fn every_route_has_a_line_in_the_table() {
     let source = include_str!("mod.rs");
-    let handlers = source.matches("get(").count() + source.matches("post(").count();
-    assert_eq!(handlers, ROUTES.len());
+    let routes = ["get(", "post(", "put(", "delete("];
+    let handlers = routes.map(|route| source.matches(route).count());
+    assert_eq!(handlers.iter().sum::<usize>(), ROUTES.len());
 }
 
 #[tokio::test]
 async fn every_route_answers_each_kind_of_caller_as_the_table_says() {
     for (method, path, body, expected) in ROUTES {
-        for (who, expected) in ["maya", "dana", "omar", "sam"].iter().zip(expected) {
+        for (who, expected) in CALLERS.iter().zip(expected) {
             let api = Api::new();
             let filled = api.fill(path).await;
             let reply = api.call(who, method, &filled, body).await;
@@ -227,6 +249,8 @@ async fn unknown_paths_and_wrong_methods_are_problems_too() {
         ("POST", "sessions/ses-x/revoke", 404),
         ("DELETE", "requests", 405),
         ("POST", "whoami", 405),
+        ("PUT", "audit/holds/ses-x", 404),
+        ("DELETE", "audit/holds/ses-000000000000", 403),
         ("GET", "requests?state=maybe", 400),
         ("GET", "requests?colour=red", 400),
         ("GET", "requests?state=all&state=pending", 400),

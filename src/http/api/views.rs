@@ -1,8 +1,10 @@
 //! What the control plane answers, as the API's documents.
 
-use super::super::types::{ConnectionView, RequestView, SessionSecret, SessionView, TargetView};
+use super::super::types::{
+    ConnectionView, HoldView, RequestView, SessionSecret, SessionView, TargetView,
+};
 use super::Endpoint;
-use crate::access::Databases;
+use crate::access::{Databases, Hold, Session};
 use crate::control::{ConnectionInfo, Granted, RequestStatus, SessionStatus, TargetAccess};
 
 pub(super) fn target(access: TargetAccess) -> TargetView {
@@ -64,6 +66,17 @@ pub(super) fn secret(granted: Granted, endpoint: &Endpoint) -> SessionSecret {
         sslmode: endpoint.sslmode.clone(),
         ca_certificate: endpoint.ca_certificate.clone(),
         expires_at: session.expires_at,
+    }
+}
+
+pub(super) fn hold((hold, session): (Hold, Session)) -> HoldView {
+    HoldView {
+        session: hold.session,
+        principal: session.principal,
+        target: session.target,
+        held_by: hold.by,
+        held_at: hold.at,
+        reason: hold.reason,
     }
 }
 

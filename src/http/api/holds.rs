@@ -1,0 +1,45 @@
+//! Sessions whose records auditors keep.
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::super::auth::Caller;
+use super::super::extract::Json;
+use super::super::problem::Rejection;
+use super::super::types::{HoldView, Reason};
+use super::{ApiState, sessions, views};
+
+/// `GET audit/holds`
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+) -> Result<Answer<Vec<HoldView>>, Rejection> {
+    let holds = state.control.holds(&caller).await?;
+    Ok(Answer(holds.into_iter().map(views::hold).collect()))
+}
+
+/// `PUT audit/holds/{session}`
+pub(super) async fn place(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    Json(Reason { reason }): Json<Reason>,
+) -> Result<(StatusCode, Answer<HoldView>), Rejection> {
+    let session = sessions::parse(&id)?;
+    let hold = state.control.place_hold(&caller, session, &reason).await?;
+    Ok((StatusCode::CREATED, Answer(views::hold(hold))))
+}
+
+/// `DELETE audit/holds/{session}`
+pub(super) async fn release(
+    State(state): State<ApiState>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    Json(Reason { reason }): Json<Reason>,
+) -> Result<Answer<HoldView>, Rejection> {
+    let session = sessions::parse(&id)?;
+    let control = &state.control;
+    let hold = control.release_hold(&caller, session, &reason).await?;
+    Ok(Answer(views::hold(hold)))
+}

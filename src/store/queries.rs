@@ -1,0 +1,113 @@
+//! What the store is asked: one request or session, lists of them, what is due.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use super::{Due, Filter, StoreError, rows};
+use crate::access::{AccessRequest, PrincipalName, RequestId, Session, SessionId, TargetName};
+
+/// Of sessions that are not over.
+pub(super) const LIVE: &str = "state IN ('scheduled', 'active')";
+
+pub(super) fn live_session(
+    connection: &Connection,
+    principal: &PrincipalName,
+    target: &TargetName,
+) -> rusqlite::Result<Option<Session>> {
+    let columns = rows::SESSION;
+    let sql =
+        format!("SELECT {columns} FROM session WHERE principal = ?1 AND target = ?2 AND {LIVE}");
+    connection
+        .prepare_cached(&sql)?
+        .query_row((principal.as_str(), target.as_str()), rows::session)
+        .optional()
+}
+
+pub(super) fn request(
+    connection: &Connection,
+    id: RequestId,
+) -> rusqlite::Result<Option<AccessRequest>> {
+    let sql = format!("SELECT {} FROM access_request WHERE id = ?1", rows::REQUEST);
+    connection
+        .prepare_cached(&sql)?
+        .query_row([id.to_string()], rows::request)
+        .optional()
+}
+
+pub(super) fn session(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<Session>> {
+    let sql = format!("SELECT {} FROM session WHERE id = ?1", rows::SESSION);
+    connection
+        .prepare_cached(&sql)?
+        .query_row([id.to_string()], rows::session)
+        .optional()
+}
+
+/// The query of a list, with the parameters that [`list`] binds.
+pub(super) fn select(
+    columns: &str,
+    table: &str,
+    owner: &str,
+    order: &str,
+    open: Option<&str>,
+) -> String {
+    let open = open.unwrap_or("true");
+    format!(
+        "SELECT {columns} FROM {table} WHERE {open}
+           AND (:principal IS NULL OR {owner} = :principal
+                OR target IN (SELECT value FROM json_each(:targets)))
+         ORDER BY {order} DESC, rowid DESC LIMIT :limit"
+    )
+}
+
+pub(super) fn list<T>(
+    connection: &Connection,
+    sql: &str,
+    filter: &Filter,
+    read: fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let visible = filter.visible.as_ref();
+    let targets: &[TargetName] = visible.map_or(&[], |visible| &visible.targets);
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_map(
+        named_params! {
+            ":principal": visible.map(|visible| visible.principal.as_str()),
+            ":targets": rows::to_json(&targets)?,
+            // SQLite takes a negative limit as none.
+            ":limit": filter.limit.map_or(-1, i64::from),
+        },
+        read,
+    )?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn due(connection: &Connection, now: i64) -> rusqlite::Result<Due> {
+    let (request, session) = (rows::REQUEST, rows::SESSION);
+    let requests =
+        format!("SELECT {request} FROM access_request WHERE state = 'pending' AND lapses_at <= ?1");
+    let sessions = format!("SELECT {session} FROM session WHERE {LIVE} AND expires_at <= ?1");
+    let next = format!(
+        "SELECT min(due) FROM (
+            SELECT min(lapses_at) AS due FROM access_request
+             WHERE state = 'pending' AND lapses_at > ?1
+            UNION ALL
+            SELECT min(expires_at) FROM session WHERE {LIVE} AND expires_at > ?1)"
+    );
+    let next: Option<i64> = connection
+        .prepare_cached(&next)?
+        .query_row([now], |row| row.get(0))?;
+    Ok(Due {
+        requests: all(connection, &requests, now, rows::request)?,
+        sessions: all(connection, &sessions, now, rows::session)?,
+        next: next.and_then(|at| Timestamp::from_microsecond(at).ok()),
+    })
+}
+
+fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    now: i64,
+    read: fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map([now], read)?.collect()
+}
