@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use hallpass::access::{ConnectionId, SessionId};
 use hallpass::audit::{
-    Batch, CommandResult, Event, Keeper, Origin, Outcome, Parameter, Recorder, Settings,
-    SigningKey, StatementKind, Text,
+    Batch, CommandResult, Event, Held, Keeper, Origin, Outcome, Parameter, Recorder, Retention,
+    Settings, SigningKey, StatementKind, Text,
 };
 use hallpass::clock::Clock;
 use hallpass::telemetry::Metrics;
@@ -85,27 +85,31 @@ async fn make(options: &Options) -> Result<()> {
     let start: Timestamp = "2026-11-01T00:00:00Z".parse()?;
     let clock = Clock::manual(start);
     let settings = Settings::new(folder.clone(), SigningKey::generate());
-    let (recorder, writer) = Recorder::start(&settings, clock.clone(), Arc::new(Metrics::new()))?;
+    let metrics = Arc::new(Metrics::new());
+    let (recorder, writer) = Recorder::start(&settings, clock.clone(), Arc::clone(&metrics))?;
     let stop = CancellationToken::new();
-    let keeper = tokio::spawn(
-        Keeper {
-            folder: folder.clone(),
-        }
-        .run(stop.clone()),
-    );
+    let keeper = Keeper {
+        folder: folder.clone(),
+        retention: Retention::default(),
+        held: Held::default(),
+        recorder: recorder.clone(),
+        clock: clock.clone(),
+        metrics,
+    };
+    let keeper = tokio::spawn(keeper.run(stop.clone()));
     let began = Instant::now();
     let (mut made, mut round) = (0, 0);
     while made < options.records {
         made += generation(&recorder, &clock, round).await?;
         round += 1;
     }
-    drop(recorder);
-    writer.await?;
     while raw_segments(&folder)? > 1 {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     stop.cancel();
     keeper.await?;
+    drop(recorder);
+    writer.await?;
     println!(
         "{made} records made in {:.0} s",
         began.elapsed().as_secs_f64()

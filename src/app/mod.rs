@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::audit::ship::Shipping;
-use crate::audit::{Event, Keeper, Recorder, ValueKey};
+use crate::audit::{Event, Keeper, Recorder, Retention, ValueKey};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerTls};
 use crate::control::{self, Control};
@@ -198,10 +198,6 @@ impl Hallpass {
         let control = Arc::clone(&parts.control);
         let until = stop.clone();
         self.services.spawn(async move { control.run(until).await });
-        let keeper = Keeper {
-            folder: config.audit.folder.clone(),
-        };
-        self.services.spawn(keeper.run(stop.clone()));
         self.services.spawn(Arc::clone(parts).keep_up(stop.clone()));
         let shipping = Shipping::open(
             &shipping::settings(config)?,
@@ -210,6 +206,19 @@ impl Hallpass {
             &parts.metrics,
         )?;
         shipping.spawn(&self.shipping, &self.stops.shipping);
+        // Only now is it known what is still to be shipped.
+        let keeper = Keeper {
+            folder: config.audit.folder.clone(),
+            retention: Retention {
+                keep: config.audit.keep,
+                keep_bytes: config.audit.keep_bytes,
+            },
+            held: parts.control.held(),
+            recorder: parts.recorder.clone(),
+            clock: parts.clock.clone(),
+            metrics: Arc::clone(&parts.metrics),
+        };
+        self.services.spawn(keeper.run(stop.clone()));
         Ok(())
     }
 

@@ -15,6 +15,7 @@ pub struct Batch {
     bodies: Vec<u8>,
     records: u64,
     at: Timestamp,
+    is_for_good: bool,
 }
 
 impl Batch {
@@ -24,6 +25,7 @@ impl Batch {
             bodies: Vec::with_capacity(USUAL),
             records: 0,
             at,
+            is_for_good: false,
         }
     }
 
@@ -39,6 +41,20 @@ impl Batch {
         encode::body(self.at, event, &mut self.bodies);
         self.bodies.push(b'\n');
         self.records += 1;
+    }
+
+    /// The same, but that it counts as made only when it is signed and stable storage has it.
+    #[must_use]
+    pub(super) fn for_good(self) -> Self {
+        Self {
+            is_for_good: true,
+            ..self
+        }
+    }
+
+    /// Whether it is to be signed, and stable storage is to have it.
+    pub(super) fn is_for_good(&self) -> bool {
+        self.is_for_good
     }
 
     /// Whether nothing was added.

@@ -148,22 +148,26 @@ fn facts(records: &[Record]) -> Vec<u64> {
     records.iter().filter_map(number).collect()
 }
 
-/// Records `count` facts on a disk with these faults, and returns those that were promised.
-async fn record(disk: &Volatile, durability: Durability, count: u64) -> Vec<u64> {
+fn start(disk: &Volatile, durability: Durability) -> (Recorder, JoinHandle<()>) {
     let settings = Settings {
         durability,
         segment_bytes: 2000,
         checkpoint_records: 3,
         ..Settings::new(PathBuf::new(), SigningKey::generate())
     };
-    let (recorder, writer) = Recorder::over(
+    Recorder::over(
         Arc::new(disk.clone()),
         (Head::START, None),
         Batch::new(jiff::Timestamp::UNIX_EPOCH),
         &settings,
         Clock::system(),
         Arc::new(Metrics::new()),
-    );
+    )
+}
+
+/// Records `count` facts on a disk with these faults, and returns those that were promised.
+async fn record(disk: &Volatile, durability: Durability, count: u64) -> Vec<u64> {
+    let (recorder, writer) = start(disk, durability);
     let mut promised = Vec::new();
     for number in 0..count {
         if recorder.record(&fact(number)).await.is_ok() {
@@ -225,4 +229,17 @@ async fn a_fault_at_each_operation_is_survived() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_recorded_for_good_is_signed_and_survives_a_loss_of_power() {
+    let disk = Volatile::default();
+    let (recorder, _writer) = start(&disk, Durability::Write);
+    recorder.record(&fact(1)).await.unwrap();
+    assert!(chain(&disk.0.lock().stable).is_empty());
+    recorder.record_for_good(&fact(2)).await.unwrap();
+    let stable = chain(&disk.0.lock().stable);
+    assert_eq!(facts(&stable), [1, 2]);
+    let last = &stable.last().unwrap().event;
+    assert!(matches!(last, Event::Checkpoint { .. }), "{last:?}");
 }

@@ -150,6 +150,17 @@ impl Recorder {
         self.commit(batch).await
     }
 
+    /// Records one fact and returns when it is signed and stable storage has it, whatever the
+    /// durability is otherwise: for what cannot be undone.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: then it did not happen.
+    pub(super) async fn record_for_good(&self, event: &Event) -> Result<(), Unavailable> {
+        let mut batch = self.batch();
+        batch.push(event);
+        self.commit(batch.for_good()).await
+    }
+
     /// An empty batch, stamped now.
     pub fn batch(&self) -> Batch {
         Batch::new(self.clock.now())

@@ -209,7 +209,8 @@ impl Writer {
         let opening = self.segment.is_none();
         self.link(group, &mut head, &mut lines);
         let closing = self.is_complete(lines.len(), now);
-        let signed = self.sign(closing, &mut head, &mut lines);
+        let for_good = group.iter().any(|job| job.batch.is_for_good());
+        let signed = self.sign(closing || for_good, &mut head, &mut lines);
         if lines.is_empty() {
             self.lines = lines;
             if closing {
@@ -217,7 +218,7 @@ impl Writer {
             }
             return Ok(());
         }
-        let (lines, result) = self.put(lines).await;
+        let (lines, result) = self.put(lines, for_good).await;
         if result.is_ok() {
             if opening {
                 self.last_segment = Some(self.head.seq + 1);
@@ -279,10 +280,10 @@ impl Writer {
         len >= self.settings.segment_bytes || aged
     }
 
-    /// Adds a checkpoint if one is due, and says where in `lines` it begins.
-    fn sign(&mut self, closing: bool, head: &mut Head, lines: &mut Vec<u8>) -> Option<usize> {
+    /// Adds a checkpoint if one is due, or if one must be, and says where in `lines` it begins.
+    fn sign(&mut self, must: bool, head: &mut Head, lines: &mut Vec<u8>) -> Option<usize> {
         let more = head.seq - self.head.seq;
-        if !self.checkpoints.is_due(more, closing) {
+        if !self.checkpoints.is_due(more, must) {
             return None;
         }
         let start = lines.len();
@@ -293,12 +294,10 @@ impl Writer {
     }
 
     /// Gives the lines to the segment, on a thread for it if the disk is waited for.
-    async fn put(&mut self, lines: Vec<u8>) -> (Vec<u8>, io::Result<()>) {
+    async fn put(&mut self, lines: Vec<u8>, for_good: bool) -> (Vec<u8>, io::Result<()>) {
         let (volume, segment) = (Arc::clone(&self.volume), self.segment.take());
-        let (first, sync) = (
-            self.head.seq + 1,
-            self.settings.durability == Durability::Fsync,
-        );
+        let sync = for_good || self.settings.durability == Durability::Fsync;
+        let first = self.head.seq + 1;
         let put = move || {
             let (segment, result) = put(&*volume, segment, first, &lines, sync);
             (segment, lines, result)

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -41,6 +42,9 @@ pub struct Metrics {
     audit_write: Histogram,
     audit_available: IntGauge,
     shipping: Shipping,
+    audit_kept: IntGauge,
+    audit_oldest: Gauge,
+    audit_deleted: IntCounterVec,
     certificate_expiry: Gauge,
 }
 
@@ -215,6 +219,23 @@ impl Metrics {
                 "1 while records can be made durable; 0: nothing is forwarded.",
             ),
             shipping: Shipping::new(r),
+            audit_kept: gauge(
+                "hallpass_audit_kept_bytes",
+                "Bytes of the audit's segments in its folder.",
+            ),
+            audit_oldest: register(
+                r,
+                Gauge::new(
+                    "hallpass_audit_oldest_record_timestamp_seconds",
+                    "When the oldest record in the audit's folder was made, in Unix time.",
+                )
+                .expect(VALID),
+            ),
+            audit_deleted: counters(
+                "hallpass_audit_segments_deleted_total",
+                "Segments that the retention deleted, by reason: age or size.",
+                &["reason"],
+            ),
             certificate_expiry: register(
                 r,
                 Gauge::new(
@@ -338,6 +359,19 @@ impl Metrics {
     /// The handles for one destination of the audit.
     pub fn ship(&self, destination: &str) -> ShipMetrics {
         self.shipping.destination(destination)
+    }
+
+    /// Says how much of the audit is kept, and since when.
+    pub fn audit_kept(&self, bytes: u64, oldest: Option<Timestamp>) {
+        self.audit_kept
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let oldest = oldest.map_or(0, Timestamp::as_second);
+        self.audit_oldest.set(oldest as f64);
+    }
+
+    /// Counts a segment that was deleted for `reason`.
+    pub fn audit_deleted(&self, reason: &str) {
+        self.audit_deleted.with_label_values(&[reason]).inc();
     }
 
     /// Says when the certificate shown to clients ends.
