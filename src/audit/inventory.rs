@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::archive::{Archive, Stored};
+use super::archive::{Archive, Blocks, Stored};
 use super::files::FileKind;
 use super::index::Index;
 use super::reader;
 use super::source::Directory;
 use super::{Head, Record};
-use crate::access::SessionId;
+use crate::access::{RequestId, SessionId};
 
 /// The segments of a folder.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Inventory {
     sealed: BTreeMap<u64, Sealed>,
     /// The sessions that they have records of, as far as somebody asked.
     sessions: BTreeMap<u64, BTreeSet<SessionId>>,
+    /// Whether they have the record of a request, as far as somebody asked.
+    requests: BTreeMap<(u64, RequestId), bool>,
     /// Bytes of the others.
     raw_bytes: u64,
     /// When the first record of the oldest one was made, and which that is.
@@ -64,6 +66,7 @@ impl Inventory {
             folder,
             sealed: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            requests: BTreeMap::new(),
             raw_bytes: 0,
             oldest: None,
         }
@@ -80,6 +83,8 @@ impl Inventory {
         }
         self.sealed.retain(|first, _| files.contains_key(first));
         self.sessions.retain(|first, _| files.contains_key(first));
+        self.requests
+            .retain(|(first, _), _| files.contains_key(first));
         self.raw_bytes = 0;
         for (&first, kinds) in &files {
             if kinds.contains(&FileKind::Raw) {
@@ -131,6 +136,23 @@ impl Inventory {
                 Ok(unknown.insert(sessions.collect()))
             }
         }
+    }
+
+    /// Whether a sealed segment names a request: read whole, once, for indexes do not say it.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn has_request(&mut self, first: u64, request: RequestId) -> io::Result<bool> {
+        if let Some(known) = self.requests.get(&(first, request)) {
+            return Ok(*known);
+        }
+        let kind = FileKind::Sealed;
+        let has = names(
+            self.archive()?.blocks(&Stored { first, kind }),
+            &request.to_string(),
+        )?;
+        self.requests.insert((first, request), has);
+        Ok(has)
     }
 
     /// The first record of a sealed segment.
@@ -209,4 +231,14 @@ impl Inventory {
 /// Whether there is more of a segment than its index.
 fn has_lines(kinds: &BTreeSet<FileKind>) -> bool {
     kinds.iter().any(|kind| *kind != FileKind::Index)
+}
+
+/// Whether one of the lines has the text.
+fn names(blocks: Blocks, text: &str) -> io::Result<bool> {
+    for block in blocks {
+        if memchr::memmem::find(&block?.bytes, text.as_bytes()).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::files::FileKind;
 use super::inventory::{Inventory, Sealed};
 use super::retention::{Reason, Retention, Wanted};
-use super::{Event, Gap, Head, Held, Recorder, gaps, seal};
+use super::{Asked, Event, Gap, Head, Held, Recorder, gaps, seal};
 use crate::access::SessionId;
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
@@ -136,7 +136,7 @@ impl Keeper {
     async fn plan(
         &self,
         known: &Arc<Mutex<Knowledge>>,
-        held: HashMap<SessionId, Timestamp>,
+        held: HashMap<SessionId, Asked>,
     ) -> io::Result<Option<Deletion>> {
         let (known, retention, now) = (Arc::clone(known), self.retention, self.clock.now());
         let needed = self.recorder.flow().needed();
@@ -167,10 +167,10 @@ impl Keeper {
             // Backwards: should it stop half-way, what is missing ends where the log says.
             for segment in deletion.segments.iter().rev() {
                 delete(&folder, segment.first)?;
-                metrics.audit_deleted(deletion.reason.label());
             }
             File::open(&folder)?.sync_all()?;
             let (segments, reason) = (deletion.segments.len(), deletion.reason.label());
+            metrics.audit_deleted(reason, segments as u64);
             tracing::info!(segments, reason, "old segments of the audit were deleted");
             Ok(())
         })

@@ -57,7 +57,7 @@ pub use chain::{Hash, Head, InvalidHead};
 pub use event::{Event, Gap, Record, VERSION};
 pub use flow::Flow;
 pub use folder::OpenError;
-pub use held::Held;
+pub use held::{Asked, Held};
 pub use keeper::Keeper;
 pub use key::{InvalidKey, KeyError, PublicKey, SigningKey};
 pub use origin::Origin;

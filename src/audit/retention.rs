@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Asked;
 use super::inventory::{Inventory, Sealed};
 use crate::access::SessionId;
 
-/// How far the time of a request may be from the records around its own, if it came late.
-const SLACK: SignedDuration = SignedDuration::from_secs(60);
+/// How far the time of a request may be from that of the records around its own, which comes late
+/// if the log cannot be written then.
+const SLACK: SignedDuration = SignedDuration::from_hours(1);
 
 /// How long the log is kept.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,8 +44,8 @@ impl Reason {
 
 /// Who still wants what.
 pub(super) struct Wanted<'a> {
-    /// Sessions that are held, and when each was asked for.
-    pub(super) held: &'a HashMap<SessionId, Timestamp>,
+    /// Sessions that are held.
+    pub(super) held: &'a HashMap<SessionId, Asked>,
     /// This record and all after it are still to be shipped.
     pub(super) needed: u64,
 }
@@ -133,17 +135,23 @@ fn unheld(
     Ok(unheld)
 }
 
-/// Whether a segment has records of a session that is held, or may have that of its request.
+/// Whether a segment has records of a session that is held, or that of its request.
 fn is_held(segment: &Sealed, inventory: &mut Inventory, wanted: &Wanted<'_>) -> io::Result<bool> {
     if wanted.held.is_empty() {
         return Ok(false);
     }
-    let near = |at: &Timestamp| {
-        at.duration_until(segment.last_at) > -SLACK && segment.first_at.duration_until(*at) > -SLACK
-    };
-    if wanted.held.values().any(near) {
+    let sessions = inventory.sessions(segment.first)?;
+    if wanted.held.keys().any(|session| sessions.contains(session)) {
         return Ok(true);
     }
-    let sessions = inventory.sessions(segment.first)?;
-    Ok(wanted.held.keys().any(|session| sessions.contains(session)))
+    let near = |asked: &&Asked| {
+        asked.at.duration_until(segment.last_at) > -SLACK
+            && segment.first_at.duration_until(asked.at) > -SLACK
+    };
+    for asked in wanted.held.values().filter(near) {
+        if inventory.has_request(segment.first, asked.request)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::access::{Hold, Principal, Session, SessionId};
-use crate::audit::{Event, Held};
+use crate::audit::{Asked, Event, Held};
 use crate::policy::Action;
 use crate::store::{Act, StoreError};
 
@@ -83,7 +83,7 @@ impl Control {
         let holds = self.store.holds().await?;
         let mut held = self.held.lock().await;
         for (hold, session) in holds {
-            held.insert(hold.session, self.asked_at(&session).await?);
+            held.insert(hold.session, self.asked(&session).await?);
         }
         Ok(())
     }
@@ -96,10 +96,10 @@ impl Control {
             by: hold.by.clone(),
             reason: hold.reason.clone(),
         };
-        let asked_at = self.asked_at(&session).await?;
+        let asked = self.asked(&session).await?;
         let mut held = self.held.lock().await;
         // Before it is stored: whatever becomes of that, nothing is lost meanwhile.
-        held.insert(hold.session, asked_at);
+        held.insert(hold.session, asked);
         match self.store.place_hold(&hold, &act(hold.at, placed)).await {
             Err(StoreError::Conflict(_)) => return Err(self.held_already(hold.session).await),
             placed => placed?,
@@ -135,10 +135,13 @@ impl Control {
         }
     }
 
-    /// When a session was asked for; its own beginning, should the request be lost.
-    async fn asked_at(&self, session: &Session) -> Result<jiff::Timestamp, Error> {
+    /// What a session came from.
+    async fn asked(&self, session: &Session) -> Result<Asked, Error> {
         let request = self.store.request(session.request).await?;
-        Ok(request.map_or(session.starts_at, |request| request.created_at))
+        Ok(Asked {
+            request: session.request,
+            at: request.map_or(session.starts_at, |request| request.created_at),
+        })
     }
 }
 
@@ -171,8 +174,9 @@ mod tests {
             .await
             .unwrap();
         assert_eq!((hold.reason.as_str(), of.id), ("a letter", session.id));
-        let asked_at = control.held().lock().await[&session.id];
-        assert_eq!(asked_at, world.clock.now(), "its story begins with that");
+        let asked = control.held().lock().await[&session.id];
+        assert_eq!(asked.request, session.request, "its story begins with that");
+        assert_eq!(asked.at, world.clock.now());
         assert_eq!(control.holds(&iris).await.unwrap()[0].0, hold);
 
         let again = control.place_hold(&iris, session.id, "another").await;

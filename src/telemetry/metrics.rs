@@ -369,9 +369,11 @@ impl Metrics {
         self.audit_oldest.set(oldest as f64);
     }
 
-    /// Counts a segment that was deleted for `reason`.
-    pub fn audit_deleted(&self, reason: &str) {
-        self.audit_deleted.with_label_values(&[reason]).inc();
+    /// Counts segments that were deleted for `reason`.
+    pub fn audit_deleted(&self, reason: &str, segments: u64) {
+        self.audit_deleted
+            .with_label_values(&[reason])
+            .inc_by(segments);
     }
 
     /// Says when the certificate shown to clients ends.
