@@ -14,8 +14,8 @@ use super::out::{self, WARN, paint};
 use super::settings::Settings;
 use crate::access::{RequestId, SessionId};
 use crate::http::types::{
-    Approve, Approved, ConnectionView, Problem, Reason, RequestView, SessionSecret, SessionView,
-    SubmitRequest, TargetView, Whoami,
+    Approve, Approved, ConnectionView, HoldView, Problem, Reason, RequestView, SessionSecret,
+    SessionView, SubmitRequest, TargetView, Whoami,
 };
 use crate::secret::Secret;
 
@@ -118,6 +118,28 @@ impl Api {
 
     pub(super) async fn connections(&self) -> Result<Vec<ConnectionView>, CliError> {
         self.get("connections").await
+    }
+
+    pub(super) async fn holds(&self) -> Result<Vec<HoldView>, CliError> {
+        self.get("audit/holds").await
+    }
+
+    pub(super) async fn place_hold(
+        &self,
+        session: SessionId,
+        reason: &Reason,
+    ) -> Result<HoldView, CliError> {
+        let path = self.address(&format!("audit/holds/{session}"));
+        self.send(self.http.put(path).json(reason)).await
+    }
+
+    pub(super) async fn release_hold(
+        &self,
+        session: SessionId,
+        reason: &Reason,
+    ) -> Result<HoldView, CliError> {
+        let path = self.address(&format!("audit/holds/{session}"));
+        self.send(self.http.delete(path).json(reason)).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {

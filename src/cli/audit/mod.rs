@@ -1,4 +1,5 @@
-//! `hallpass audit`: reading the audit, from wherever it is, without a server.
+//! `hallpass audit`: reading the audit, from wherever it is, without a server; and what auditors
+//! ask of one.
 //!
 //! A file per subcommand; which log is read, all of them take as [`Where`].
 
@@ -6,6 +7,7 @@ mod export;
 mod filters;
 mod form;
 mod head;
+mod holds;
 mod key;
 mod place;
 mod replay;
@@ -31,7 +33,8 @@ use place::Where;
 
 /// Verify and read the audit: in its folder, in a copy of it, or in a bucket.
 ///
-/// Needs no server and no token, only the files.
+/// That needs no server and no token, only the files. What is to be kept of it, auditors tell the
+/// server: hold, release, holds.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -51,6 +54,9 @@ enum AuditCommand {
     Verify(verify::VerifyArgs),
     Key(key::KeyArgs),
     Head(head::HeadArgs),
+    Hold(holds::HoldArgs),
+    Release(holds::ReleaseArgs),
+    Holds(holds::HoldsArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
     Search(Box<search::SearchArgs>),
@@ -74,6 +80,9 @@ pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
         AuditCommand::Verify(args) => verify::run(global, args),
         AuditCommand::Key(args) => key::run(global, &args),
         AuditCommand::Head(args) => head::run(global, &args),
+        AuditCommand::Hold(args) => holds::hold(global, args).await,
+        AuditCommand::Release(args) => holds::release(global, args).await,
+        AuditCommand::Holds(_) => holds::list(global).await,
         AuditCommand::Show(args) => show::run(global, &args),
         AuditCommand::Replay(args) => replay::run(global, args).await,
         AuditCommand::Search(args) => search::run(global, &args),
