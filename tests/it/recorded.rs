@@ -4,6 +4,7 @@ mod canary;
 mod crash;
 mod disk;
 mod hung;
+mod kept;
 mod redacted;
 mod search;
 mod tamper;
