@@ -264,8 +264,8 @@ impl Parts {
         let value_key = ValueKey::derive(&key);
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new());
-        let (recorder, writer) =
-            Recorder::start(&parts::audit(config)?, clock.clone(), Arc::clone(&metrics))?;
+        let settings = parts::audit(config)?;
+        let (recorder, writer) = Recorder::start(&settings, clock.clone(), Arc::clone(&metrics))?;
         let started = Event::Started {
             version: env!("CARGO_PKG_VERSION").into(),
         };
@@ -281,6 +281,8 @@ impl Parts {
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
             request_lapse: config.access.request_lapse,
+            audit_folder: settings.folder.clone(),
+            audit_key: settings.key.public(),
         });
         control
             .recover()

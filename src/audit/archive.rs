@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use super::files::{FileKind, HEAD};
 use super::index::{Frame, Index};
 use super::source::Source;
+use super::{Head, Record};
 
 /// Bytes of a block of a segment that is not read by its index, about.
 const BLOCK: usize = 1024 * 1024;
@@ -112,6 +113,28 @@ impl Archive {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The last whole record of the last segment that has one.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no record.
+    pub fn head(&self) -> io::Result<Head> {
+        for segment in self.segments.iter().rev() {
+            if let Some(index) = self.index(segment)? {
+                return Ok(index.last);
+            }
+            let mut last = None;
+            for block in self.blocks(segment) {
+                last = block?.lines().last().map(<[u8]>::to_vec).or(last);
+            }
+            if let Some(line) = last {
+                let seq = serde_json::from_slice::<Record>(&line)?.seq;
+                let head = Head::START.followed_by(&line);
+                return Ok(Head { seq, ..head });
+            }
+        }
+        Ok(Head::START)
     }
 
     /// All lines of a segment. If its last line has no end, that comes as a block of its own.

@@ -93,12 +93,15 @@ pub enum Event {
         /// Every gap that the log has then, from the oldest kept record on, and the one before it.
         gaps: Vec<Gap>,
     },
-    /// Somebody read the audit through the API.
+    /// Somebody reads the audit through the API, or wanted to.
     AuditRead {
         /// Who.
         by: PrincipalName,
-        /// What they asked for.
+        /// What they asked for: the URL's path and query behind `/api/v1/audit/`.
         query: String,
+        /// They may not, and got nothing.
+        #[serde(skip_serializing_if = "is_false", default)]
+        refused: bool,
     },
     /// The records of a session are not to be deleted.
     HoldPlaced {
@@ -440,6 +443,10 @@ pub enum Event {
         /// From the record of its start to its end.
         microseconds: u64,
     },
+}
+
+fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 fn is_zero(n: &u64) -> bool {

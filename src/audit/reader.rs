@@ -38,6 +38,17 @@ impl ReadError {
     }
 }
 
+impl ReadError {
+    /// The file. The error itself may quote what is in it.
+    pub fn file(&self) -> &str {
+        match self {
+            Self::Io { file, .. } | Self::Malformed { file, .. } | Self::Garbled { file, .. } => {
+                file
+            }
+        }
+    }
+}
+
 /// The records of a folder, from the oldest on. A last line that is still being written is left out.
 ///
 /// # Errors

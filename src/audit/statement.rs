@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{CommandResult, Copy, Outcome, StatementKind};
 use super::text::{Parameter, Text};
@@ -11,7 +11,7 @@ use super::{Event, Origin, Record};
 
 /// A statement, from the records that tell of it. As JSON it is the document that readers get:
 /// fields are added, never renamed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "statement")]
 pub struct Statement {
     /// The sequence of the record of its start.
@@ -38,10 +38,10 @@ pub struct Statement {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sql: Option<Text>,
     /// The parameters, from wherever they are recorded.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub parameters: Vec<Parameter>,
     /// What of it is not in what was read.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub missing: Vec<Missing>,
     /// How it ended; absent while it runs, or if its end is not in what was read.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub struct Statement {
 }
 
 /// How a statement ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finish {
     /// The sequence of the record of its end.
     pub finished_seq: u64,
@@ -64,21 +64,21 @@ pub struct Finish {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
     /// What each command in it did; those of the records before its end too.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub results: Vec<CommandResult>,
     /// Rows that were sent to the client.
     pub rows: u64,
     /// Bytes that answered it.
     pub bytes: u64,
     /// What was copied.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub copies: Vec<Copy>,
     /// From the record of its start to its end.
     pub microseconds: u64,
 }
 
 /// Something of a statement that is not in what was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Missing {
     /// The text: a name stands for it that was defined in SQL (`PREPARE`, `DECLARE`), by an

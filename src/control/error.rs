@@ -2,6 +2,7 @@
 
 use crate::access::{SubmissionError, TransitionError};
 use crate::audit::Unavailable;
+use crate::audit::reader::ReadError;
 use crate::store::StoreError;
 
 /// Why a use case does not do what it was asked. The text may be shown to the caller.
@@ -23,6 +24,9 @@ pub enum Error {
     /// before it is recorded.
     #[error("{0}: nothing is opened until that is mended")]
     AuditUnavailable(Unavailable),
+    /// The audit cannot be read. The cause may quote it: it is for nobody.
+    #[error("the audit cannot be read: `hallpass audit verify` on the server says why")]
+    AuditUnreadable(#[source] ReadError),
     /// The store fails. The cause is for the log.
     #[error("the store is unavailable")]
     Store(#[source] StoreError),

@@ -11,6 +11,7 @@ mod gate;
 mod holds;
 mod outbox;
 mod queries;
+mod read_audit;
 mod revoke;
 mod secret;
 mod submit;
@@ -24,16 +25,17 @@ pub(crate) mod testing;
 mod tests;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::access::{AccessRequest, Principal, RequestId, Session, SessionId, Target, TargetName};
 use crate::admission::Admission;
-use crate::audit::{Event, Held, Recorder};
+use crate::audit::{Event, Held, PublicKey, Recorder};
 use crate::clock::Clock;
 use crate::policy::{Action, Policy};
 use crate::secret::random;
@@ -43,12 +45,16 @@ use crate::telemetry::Metrics;
 pub use crate::admission::ConnectionInfo;
 pub use error::Error;
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
+pub use read_audit::{Limits, Page};
 pub use secret::Granted;
 
 use gate::Gate;
 
 /// The longest reason of a denial or a revocation, in bytes.
 const MAX_REASON: usize = 2_000;
+
+/// How many readings of the audit go on at a time; more wait.
+const READERS: usize = 2;
 
 /// What a reload replaces, as a whole.
 pub struct Rules {
@@ -81,6 +87,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// How long a request waits for a decision.
     pub request_lapse: Duration,
+    /// Where the audit is read.
+    pub audit_folder: PathBuf,
+    /// The public part of what signs it.
+    pub audit_key: PublicKey,
 }
 
 /// The use cases. [`Control::recover`] comes first, [`Control::run`] goes on beside them.
@@ -94,6 +104,10 @@ pub struct Control {
     metrics: Arc<Metrics>,
     request_lapse: Duration,
     held: Held,
+    audit_folder: PathBuf,
+    audit_key: PublicKey,
+    /// Who may read the audit now.
+    readers: Arc<Semaphore>,
     changes: watch::Sender<u64>,
     /// Held while acts go from the outbox to the audit, so that each goes once and in order;
     /// the number of the last that went.
@@ -113,6 +127,9 @@ impl Control {
             metrics: parts.metrics,
             request_lapse: parts.request_lapse,
             held: Held::default(),
+            audit_folder: parts.audit_folder,
+            audit_key: parts.audit_key,
+            readers: Arc::new(Semaphore::new(READERS)),
             changes: watch::Sender::new(0),
             delivery: Mutex::new(0),
         })

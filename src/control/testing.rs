@@ -65,6 +65,8 @@ impl World {
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
             request_lapse: HOUR,
+            audit_folder: settings.folder.clone(),
+            audit_key: settings.key.public(),
         });
         Self {
             control,

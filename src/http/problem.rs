@@ -58,6 +58,10 @@ impl From<Error> for Rejection {
             Error::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Error::AuditUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
+            Error::AuditUnreadable(cause) => {
+                tracing::error!(file = cause.file(), "the audit cannot be read");
+                (StatusCode::SERVICE_UNAVAILABLE, "audit_unreadable")
+            }
             Error::Store(cause) | Error::NotStored(cause) => {
                 tracing::error!(%cause, "the store fails");
                 (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable")

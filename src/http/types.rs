@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::access::{
     ConnectionId, PrincipalName, RequestId, RequestState, SessionId, SessionState, TargetName,
 };
+use crate::audit::search::Found;
+use crate::audit::{Head, PublicKey, Record};
 
 /// `GET /api/v1/whoami`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -187,6 +189,101 @@ pub struct HoldView {
     pub held_at: Timestamp,
     /// Why.
     pub reason: String,
+}
+
+/// The query of `GET /api/v1/audit/statements`: all that is given has to hold. Lists are separated
+/// by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StatementsQuery {
+    /// Text in SQL or parameters; in any case, unless it has a capital letter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// `text` is a regular expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regex: Option<bool>,
+    /// Where `text` is looked for: `both` (default), `sql` or `parameters`.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Who ran them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// What they reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// The connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+    /// The database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// Begun then or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Begun before then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// The code of their failure, or its beginning and a star: `42P01`, `42*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// What they did: `UPDATE`, `CREATE TABLE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// A table that they name: `orders`, `public.orders`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// How they ended: `completed`, `failed`, `skipped`, `suspended`, `unknown`, `running`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// They took longer: `5s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longer: Option<String>,
+    /// They returned at least so many rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_from: Option<u64>,
+    /// They returned at most so many rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_to: Option<u64>,
+    /// Records that are not of statements: `none` (default), `also` or `only`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
+    /// The oldest first, not the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_first: Option<bool>,
+    /// At most so many: 100 by default, 1000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+/// `GET /api/v1/audit/statements`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StatementsView {
+    /// What was found, as `hallpass audit search --output json` prints it.
+    pub found: Vec<Found>,
+    /// Whether there is more than the limit, or than one answer holds (16 MiB).
+    pub more: bool,
+}
+
+/// `GET /api/v1/audit/sessions/{id}`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionRecords {
+    /// The records about the session, as they stand in the log.
+    pub records: Vec<Record>,
+    /// Whether there are more: ask for those behind the last one's `seq`.
+    pub more: bool,
+}
+
+/// `GET /api/v1/audit/head`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// The last record's sequence and hash.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The key that signs the log, in base64.
+    pub key: PublicKey,
 }
 
 /// An error, as `application/problem+json` (RFC 9457).

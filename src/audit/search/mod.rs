@@ -25,6 +25,8 @@ mod text;
 
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
 use super::archive::Archive;
 use super::reader::ReadError;
 use super::{Record, Statement};
@@ -32,8 +34,9 @@ use super::{Record, Statement};
 pub use query::{Ending, Events, InvalidSqlstate, Query, RowCount, SqlstatePattern};
 pub use text::{InvalidText, Scope, TextFilter};
 
-/// What was found.
-#[derive(Debug, Clone, PartialEq)]
+/// What was found. As JSON it is the statement's, or the record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Found {
     /// A statement.
     Statement(Box<Statement>),

@@ -5,8 +5,7 @@ use clap::Args;
 use super::super::error::CliError;
 use super::super::{Done, Global};
 use super::Where;
-use crate::audit::archive::Archive;
-use crate::audit::{Head, Record};
+use crate::audit::Head;
 
 /// Print the last record's place and hash: SEQ:HASH.
 ///
@@ -28,26 +27,7 @@ pub(super) fn run(global: &Global, args: &HeadArgs) -> Done {
         place: archive.source().name(),
         source,
     };
-    let head = last(&archive).map_err(unreadable)?;
+    let head = archive.head().map_err(unreadable)?;
     global.output().show(&head, Head::to_string)?;
     Ok(0)
-}
-
-/// The last whole record of the last segment that has one.
-fn last(archive: &Archive) -> std::io::Result<Head> {
-    for segment in archive.segments().iter().rev() {
-        if let Some(index) = archive.index(segment)? {
-            return Ok(index.last);
-        }
-        let mut last = None;
-        for block in archive.blocks(segment) {
-            last = block?.lines().last().map(<[u8]>::to_vec).or(last);
-        }
-        if let Some(line) = last {
-            let seq = serde_json::from_slice::<Record>(&line)?.seq;
-            let head = Head::START.followed_by(&line);
-            return Ok(Head { seq, ..head });
-        }
-    }
-    Ok(Head::START)
 }

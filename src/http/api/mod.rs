@@ -1,5 +1,6 @@
 //! The REST API, `/api/v1`. Handlers translate; what may be done is decided in `control`.
 
+mod audit;
 mod holds;
 mod identity;
 mod requests;
@@ -118,6 +119,9 @@ fn routes() -> Router<ApiState> {
         .route("/sessions/{id}/revoke", post(sessions::revoke))
         .route("/sessions/{id}/secret", post(sessions::secret))
         .route("/connections", get(sessions::connections))
+        .route("/audit/statements", get(audit::statements))
+        .route("/audit/sessions/{session}", get(audit::session))
+        .route("/audit/head", get(audit::head))
         .route("/audit/holds", get(holds::list))
         .route(
             "/audit/holds/{session}",

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::super::types::{RequestView, SessionView, TargetView};
+use super::super::types::{AuditHead, RequestView, SessionView, StatementsView, TargetView};
 use super::{ApiParts, Endpoint, Principals, router};
 use crate::access::{RequestState, SessionState};
+use crate::audit::{Event, reader};
 use crate::control::testing::{World, principal};
 use crate::secret::sha256;
 
@@ -152,6 +153,14 @@ const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
         [200, 403, 404, 404, 404],
     ),
     ("GET", "connections", "", [200, 200, 200, 200, 200]),
+    ("GET", "audit/statements", "", [403, 403, 403, 403, 200]),
+    (
+        "GET",
+        "audit/sessions/{session}",
+        "",
+        [403, 403, 403, 403, 200],
+    ),
+    ("GET", "audit/head", "", [403, 403, 403, 403, 200]),
     ("GET", "audit/holds", "", [403, 403, 403, 403, 200]),
     (
         "PUT",
@@ -250,6 +259,15 @@ async fn unknown_paths_and_wrong_methods_are_problems_too() {
         ("DELETE", "requests", 405),
         ("POST", "whoami", 405),
         ("PUT", "audit/holds/ses-x", 404),
+        ("GET", "audit/statements?colour=red", 400),
+        ("GET", "audit/statements?limit=1001", 400),
+        ("GET", "audit/statements?text=(&regex=true", 400),
+        ("GET", "audit/statements?events=all", 400),
+        ("GET", "audit/statements?outcome=completed,lost", 400),
+        ("GET", "audit/statements?principal=a%20b", 400),
+        ("GET", "audit/statements?sqlstate=4", 400),
+        ("GET", "audit/statements?longer=5", 400),
+        ("GET", "audit/sessions/ses-x", 404),
         ("DELETE", "audit/holds/ses-000000000000", 403),
         ("GET", "requests?state=maybe", 400),
         ("GET", "requests?colour=red", 400),
@@ -561,4 +579,76 @@ async fn an_address_that_guesses_tokens_is_held_off_and_others_are_not() {
         api.send(from("192.0.2.2:1", &token("maya"))).await.status,
         200
     );
+}
+
+#[tokio::test]
+async fn auditors_find_what_they_look_for_and_that_they_looked_is_on_record() {
+    let api = Api::new();
+    let session = api.world.session().await;
+    let path = "audit/statements?events=only&principal=maya&oldest_first=true&limit=1";
+    let reply = api.call("iris", "GET", path, "").await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.body["found"][0]["type"], "request_submitted");
+    assert_eq!(reply.body["found"][0]["reason"], "INC-1");
+    assert_eq!(reply.body["more"], true);
+    let found: StatementsView = serde_json::from_value(reply.body).unwrap();
+    assert_eq!(found.found.len(), 1);
+
+    let path = format!("audit/sessions/{}", session.id);
+    let reply = api.call("iris", "GET", &path, "").await;
+    assert_eq!(reply.body["records"][0]["type"], "request_approved");
+    let behind = format!("{path}?after={}", reply.body["records"][0]["seq"]);
+    let reply = api.call("iris", "GET", &behind, "").await;
+    assert_eq!(reply.body, json!({ "records": [], "more": false }));
+    let none = api
+        .call("iris", "GET", "audit/sessions/ses-000000000000", "")
+        .await;
+    assert_eq!(none.status, 404);
+
+    let reply = api.call("iris", "GET", "audit/head", "").await;
+    let folder = api.world.audit_folder();
+    let records = || reader::records(&folder).unwrap().flatten();
+    let last = records().last().unwrap();
+    let head: AuditHead = serde_json::from_value(reply.body).unwrap();
+    assert_eq!(head.head.seq, last.seq);
+
+    let refused = api.call("maya", "GET", "audit/statements?text=x", "").await;
+    assert_eq!(refused.status, 403);
+    let read = |record: crate::audit::Record| match record.event {
+        Event::AuditRead { by, query, refused } => Some((by.to_string(), query, refused)),
+        _ => None,
+    };
+    let reads: Vec<_> = records().filter_map(read).collect();
+    let expected = [
+        (
+            "iris",
+            "statements?events=only&principal=maya&oldest_first=true&limit=1".to_owned(),
+            false,
+        ),
+        ("iris", format!("sessions/{}", session.id), false),
+        (
+            "iris",
+            behind.trim_start_matches("audit/").to_owned(),
+            false,
+        ),
+        ("iris", "sessions/ses-000000000000".to_owned(), false),
+        ("iris", "head".to_owned(), false),
+        ("maya", "statements?text=x".to_owned(), true),
+    ];
+    let expected = expected.map(|(by, query, refused)| (by.to_owned(), query, refused));
+    assert_eq!(reads, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_the_audit_is_shown_while_that_cannot_be_recorded() {
+    let api = Api::new();
+    api.world.session().await;
+    api.world.break_audit(true);
+    for path in ["audit/statements?events=only", "audit/head"] {
+        let reply = api.call("iris", "GET", path, "").await;
+        assert_eq!(reply.status, 503, "{}", reply.body);
+        assert_eq!(reply.body["code"], "audit_unavailable");
+    }
+    let refused = api.call("maya", "GET", "audit/head", "").await;
+    assert_eq!(refused.status, 403);
 }
