@@ -15,7 +15,7 @@ use super::settings::Settings;
 use crate::access::{RequestId, SessionId};
 use crate::http::types::{
     Approve, Approved, ConnectionView, HoldView, Problem, Reason, RequestView, SessionSecret,
-    SessionView, SubmitRequest, TargetView, Whoami,
+    SessionView, StatementsQuery, StatementsView, SubmitRequest, TargetView, Whoami,
 };
 use crate::secret::Secret;
 
@@ -118,6 +118,14 @@ impl Api {
 
     pub(super) async fn connections(&self) -> Result<Vec<ConnectionView>, CliError> {
         self.get("connections").await
+    }
+
+    pub(super) async fn statements(
+        &self,
+        query: &StatementsQuery,
+    ) -> Result<StatementsView, CliError> {
+        let address = self.address("audit/statements");
+        self.send(self.http.get(address).query(query)).await
     }
 
     pub(super) async fn holds(&self) -> Result<Vec<HoldView>, CliError> {

@@ -253,6 +253,7 @@ mod tests {
             "hallpass audit search refunds --in sql --since 2h --principal maya -n 5",
             "hallpass audit search -e from.refunds --rows >10 --longer 5s --sqlstate 42*",
             "hallpass audit search --events=only -o csv --table orders --outcome failed",
+            "hallpass audit search --server refunds --outcome failed --outcome unknown",
             "hallpass audit tail -f --outcome failed --events",
             "hallpass audit stats --by table --since 7d",
             "hallpass audit export --format ocsf --since 1h --to f --force",
@@ -290,6 +291,7 @@ mod tests {
             "hallpass audit export --since 1h",
             "hallpass audit search --rows many",
             "hallpass audit search --regex",
+            "hallpass audit search --server --from d",
             "hallpass audit search --table a.",
             "hallpass frobnicate",
         ] {

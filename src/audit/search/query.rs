@@ -114,6 +114,13 @@ impl std::str::FromStr for SqlstatePattern {
     }
 }
 
+impl std::fmt::Display for SqlstatePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let star = if self.whole { "" } else { "*" };
+        write!(f, "{}{star}", self.code)
+    }
+}
+
 impl SqlstatePattern {
     /// Whether `code` is one.
     pub fn is(&self, code: &str) -> bool {

@@ -11,7 +11,8 @@ use super::when::When;
 use crate::access::{ConnectionId, PrincipalName, SessionId, TargetName};
 use crate::audit::Outcome;
 use crate::audit::search::{Ending, Events, Query, RowCount, Scope, SqlstatePattern, TextFilter};
-use crate::sql::WantedTable;
+use crate::http::types::StatementsQuery;
+use crate::sql::{TableName, WantedTable};
 
 /// What statements have to be: all that is given has to hold.
 #[derive(Debug, Clone, Args)]
@@ -153,6 +154,34 @@ impl Filters {
         })
     }
 
+    /// The same, as the server is asked.
+    pub(super) fn document(&self, now: Timestamp) -> Result<StatementsQuery, CliError> {
+        let query = self.query(now, Events::None)?;
+        let outcomes = self.outcomes.iter().map(word);
+        Ok(StatementsQuery {
+            text: self.text.clone(),
+            regex: self.regex.then_some(true),
+            scope: self.text.as_ref().map(|_| word(&self.scope)),
+            principal: joined(self.principals.iter()),
+            target: joined(self.targets.iter()),
+            session: self.session,
+            connection: self.connection,
+            database: self.database.clone(),
+            since: query.since,
+            until: query.until,
+            sqlstate: self.sqlstate.as_ref().map(ToString::to_string),
+            tag: query.tag,
+            table: self.table.as_ref().map(as_sql),
+            outcome: joined(outcomes),
+            longer: self
+                .longer
+                .map(|it| humantime::format_duration(it).to_string()),
+            rows_from: self.rows.map(|it| it.from),
+            rows_to: self.rows.map(|it| it.to),
+            ..StatementsQuery::default()
+        })
+    }
+
     fn text(&self) -> Result<Option<TextFilter>, CliError> {
         let Some(text) = &self.text else {
             return Ok(None);
@@ -169,6 +198,26 @@ impl Filters {
         let usage = |error: crate::audit::search::InvalidText| CliError::Usage(error.to_string());
         filter.map(Some).map_err(usage)
     }
+}
+
+/// The word that a value is written by.
+fn word(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |it| it.get_name().to_owned())
+}
+
+/// A table as SQL has it.
+fn as_sql(table: &WantedTable) -> String {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let TableName { schema, name } = table.name();
+    let schema = schema.iter().map(|it| quoted(it) + ".");
+    schema.chain([quoted(name)]).collect()
+}
+
+/// Separated by commas; `None` if there is none.
+fn joined(items: impl Iterator<Item = impl ToString>) -> Option<String> {
+    let items: Vec<String> = items.map(|it| it.to_string()).collect();
+    (!items.is_empty()).then(|| items.join(","))
 }
 
 /// With single spaces.
@@ -204,5 +253,50 @@ mod tests {
         for wrong in ["", ">", "many", "=>5", "<0", "5k"] {
             assert!(is(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        filters: Filters,
+    }
+
+    #[test]
+    fn the_server_is_asked_for_what_is_searched_here() {
+        use clap::Parser;
+        let line = [
+            "line",
+            "Refunds",
+            "--in",
+            "sql",
+            "-p",
+            "maya",
+            "-p",
+            "noor",
+            "--since",
+            "2026-11-22T09:00:00Z",
+            "--sqlstate",
+            "42*",
+            "--table",
+            "public.\"Order Items\"",
+            "--outcome",
+            "failed",
+            "--outcome",
+            "running",
+            "--longer",
+            "1m 5s",
+            "--rows",
+            ">7",
+        ];
+        let filters = Line::parse_from(line).filters;
+        let document = filters.document(Timestamp::UNIX_EPOCH).unwrap();
+        let asked = serde_json::to_value(&document).unwrap();
+        let expected = serde_json::json!({
+            "text": "Refunds", "in": "sql", "principal": "maya,noor",
+            "since": "2026-11-22T09:00:00Z", "sqlstate": "42*",
+            "table": "\"public\".\"Order Items\"", "outcome": "failed,running",
+            "longer": "1m 5s", "rows_from": 8, "rows_to": u64::MAX,
+        });
+        assert_eq!(asked, expected);
     }
 }

@@ -85,7 +85,7 @@ pub(super) async fn run(global: &Global, args: AuditArgs) -> Done {
         AuditCommand::Holds(_) => holds::list(global).await,
         AuditCommand::Show(args) => show::run(global, &args),
         AuditCommand::Replay(args) => replay::run(global, args).await,
-        AuditCommand::Search(args) => search::run(global, &args),
+        AuditCommand::Search(args) => search::run(global, &args).await,
         AuditCommand::Export(args) => export::run(global, &args),
         AuditCommand::Stats(args) => stats::run(global, &args),
         AuditCommand::Tail(args) => tail::run(global, &args).await,

@@ -15,6 +15,10 @@ use super::filters::Filters;
 use super::form::Form;
 use crate::audit::search::{Coverage, Events, Found, Manner, Query, Taker, search};
 use crate::clock::Clock;
+use crate::http::types::StatementsQuery;
+
+/// What the server gives at most.
+const MOST: u64 = 1000;
 
 /// Find statements: by who, where, when, by their text, by what they did.
 ///
@@ -35,12 +39,16 @@ Examples:
   hallpass audit search --table orders --tag UPDATE --since 2026-11-01 --output csv > updates.csv
   hallpass audit search --longer 5s --rows '>10000' --output json
   hallpass audit search --sqlstate '42*' --session ses-4m0t8z1kqc7e --full
-  hallpass audit search --events=only --since 1d")]
+  hallpass audit search --events=only --since 1d
+  hallpass audit search --server --target orders-admin --since 1h")]
 pub(super) struct SearchArgs {
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
     from: Where,
+    /// Ask the server, which is for auditors; that they did is recorded. It gives 1000 at most
+    #[arg(long, help_heading = "Which log", conflicts_with_all = ["from", "config", "no_index", "threads"])]
+    server: bool,
     /// No more than so many
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -101,7 +109,29 @@ enum EventsWanted {
     Only,
 }
 
-pub(super) fn run(global: &Global, args: &SearchArgs) -> Done {
+pub(super) async fn run(global: &Global, args: &SearchArgs) -> Done {
+    match args.server {
+        true => on_server(global, args).await,
+        false => here(global, args),
+    }
+}
+
+async fn on_server(global: &Global, args: &SearchArgs) -> Done {
+    let form = args.form(global)?;
+    let asked = args.document()?;
+    let answer = global.api()?.statements(&asked).await?;
+    let mut shown = Shown::new(Pages::open(&args.paging)?, form, args.limit);
+    let all = answer.found.into_iter();
+    let _ = all
+        .map(|found| shown.found(found))
+        .find(ControlFlow::is_break);
+    let found = shown.found;
+    let code = shown.end(true)?;
+    out::note(&paint(DIM, &how_many(found, answer.more)));
+    Ok(code)
+}
+
+fn here(global: &Global, args: &SearchArgs) -> Done {
     let query = args.query()?;
     let form = args.form(global)?;
     let archive = args.from.archive()?;
@@ -127,6 +157,24 @@ impl SearchArgs {
             Some(EventsWanted::Only) => Events::Only,
         };
         self.filters.query(Clock::system().now(), events)
+    }
+
+    fn document(&self) -> Result<StatementsQuery, CliError> {
+        let limit = self.limit.unwrap_or(MOST);
+        if limit > MOST {
+            let what = format!("the server gives {MOST} at most: --limit {MOST}, and --until");
+            return Err(CliError::Usage(what));
+        }
+        let events = self.events.map(|it| match it {
+            EventsWanted::Also => "also".to_owned(),
+            EventsWanted::Only => "only".to_owned(),
+        });
+        Ok(StatementsQuery {
+            events,
+            oldest_first: self.reverse.then_some(true),
+            limit: Some(limit),
+            ..self.filters.document(Clock::system().now())?
+        })
     }
 
     fn form(&self, global: &Global) -> Result<Form, CliError> {
@@ -211,13 +259,17 @@ impl Taker for Shown {
     }
 }
 
-/// `12 found; 1.3 GiB of the log read in 0.41 s`
-fn summary(found: u64, limited: bool, read: Coverage, took: Duration) -> String {
-    let found = match (found, limited) {
+fn how_many(found: u64, limited: bool) -> String {
+    match (found, limited) {
         (0, _) => "Nothing found".to_owned(),
         (n, true) => format!("{} found, and there may be more (--limit)", count(n)),
         (n, false) => format!("{} found", count(n)),
-    };
+    }
+}
+
+/// `12 found; 1.3 GiB of the log read in 0.41 s`
+fn summary(found: u64, limited: bool, read: Coverage, took: Duration) -> String {
+    let found = how_many(found, limited);
     let read = bytes(read.bytes);
     let text = format!(
         "{found}; {read} of the log read in {:.2} s",

@@ -143,3 +143,52 @@ async fn what_is_too_much_goes_what_is_held_stays_and_the_log_verifies() {
     let verify = ["audit", "verify", "--from", "data/audit", "--closed"];
     world.must("dana", &verify);
 }
+
+#[tokio::test]
+async fn auditors_search_through_the_server_and_find_what_a_search_of_the_folder_finds() {
+    let world = World::start().await;
+    let grant = world.hallpass.grant("maya", "orders-ro", "1h").await;
+    grant.login.ask("select 'needle', 1");
+    grant.login.ask("select 'hay'");
+    let failed = grant.login.psql().args(["-c", "select needle"]).output();
+    assert!(!failed.unwrap().status.success());
+
+    for filters in [
+        &["needle"][..],
+        &["needle", "--outcome", "failed"],
+        &["--tag", "select", "--reverse", "--rows", "1"],
+        &["--sqlstate", "42*", "--session", &grant.session.to_string()],
+        &["--table", "orders"],
+    ] {
+        let args = |more: &[&'static str]| {
+            let words = ["audit", "search", "--output", "json"].iter().chain(more);
+            let words = words.chain(filters).copied();
+            words.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let run = |args: Vec<String>| {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let output = world.run("dana", &args);
+            let text = String::from_utf8(output.stdout).unwrap();
+            (output.status.code(), text)
+        };
+        let by_server = run(args(&["--server"]));
+        assert_eq!(
+            by_server,
+            run(args(&["--from", "data/audit"])),
+            "{filters:?}"
+        );
+    }
+    let refused = world.run("maya", &["audit", "search", "--server", "needle"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("only auditors may read the audit"));
+    let folder = world.folder();
+    let read = |event: Event| match event {
+        Event::AuditRead { by, refused, .. } => Some((by.to_string(), refused)),
+        _ => None,
+    };
+    let records = reader::records(&folder).unwrap().flatten();
+    let reads: Vec<_> = records.filter_map(|record| read(record.event)).collect();
+    assert_eq!(reads.len(), 6);
+    assert_eq!(reads[0], ("dana".to_owned(), false));
+    assert_eq!(reads[5], ("maya".to_owned(), true));
+}
