@@ -41,6 +41,7 @@ mod retention;
 mod seal;
 pub mod search;
 mod segment;
+pub mod session;
 pub mod ship;
 pub mod source;
 pub mod statement;

@@ -31,21 +31,17 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// The file. The error itself may quote what is in it.
+    pub fn file(&self) -> &str {
+        match self {
+            Self::Io { file, .. } | Self::Malformed { file, .. } => file,
+        }
+    }
+
     /// For `map_err`: what went wrong with a segment.
     pub(super) fn in_segment(segment: &Stored) -> impl FnOnce(io::Error) -> Self {
         let file = segment.file();
         move |source| Self::Io { file, source }
-    }
-}
-
-impl ReadError {
-    /// The file. The error itself may quote what is in it.
-    pub fn file(&self) -> &str {
-        match self {
-            Self::Io { file, .. } | Self::Malformed { file, .. } | Self::Garbled { file, .. } => {
-                file
-            }
-        }
     }
 }
 

@@ -84,9 +84,8 @@ impl Control {
         self.begin_reading(caller, asked).await?;
         let read = move |archive: &Archive, gone: &CancellationToken| {
             let mut taking = Taking::new(limit, gone);
-            for record in session_records(archive, session) {
-                let record = record?;
-                if record.seq > after && taking.take(record).is_break() {
+            for record in session_records(archive, session, after) {
+                if taking.take(record?).is_break() {
                     break;
                 }
             }
