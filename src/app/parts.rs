@@ -38,7 +38,7 @@ pub(super) fn audit(config: &Config) -> anyhow::Result<audit::Settings> {
     let audit = &config.audit;
     Ok(audit::Settings {
         folder: audit.folder.clone(),
-        key: Arc::new(SigningKey::load_or_make(&audit.key_file)?),
+        key: Arc::new(SigningKey::load_or_make(&audit.key_file, &audit.folder)?),
         durability: match audit.durability {
             config::Durability::Write => Durability::Write,
             config::Durability::Fsync => Durability::Fsync,

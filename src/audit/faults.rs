@@ -51,10 +51,10 @@ impl Volume for Volatile {
             return Err(refused());
         }
         disk.failed_sync.retain(|file| *file != first);
-        let len = disk.kernel.entry(first).or_default().len() as u64;
+        disk.kernel.entry(first).or_default();
         disk.stable.entry(first).or_default();
         let medium = OnDisk(self.clone(), first);
-        Ok(Segment::new(Box::new(medium), len))
+        Ok(Segment::new(Box::new(medium)))
     }
 
     fn replace_head(&self, _: &[u8]) -> io::Result<()> {
@@ -115,8 +115,10 @@ impl Medium for OnDisk {
 /// The records on a disk, checked to be one chain without a gap or a piece of a line.
 fn chain(files: &BTreeMap<u64, Vec<u8>>) -> Vec<Record> {
     let mut head = Head::START;
-    let mut records = Vec::new();
+    let mut records: Vec<Record> = Vec::new();
+    let mut before = None;
     for (first, bytes) in files {
+        let opening = records.len();
         assert!(
             bytes.is_empty() || *first == head.seq + 1,
             "{first} after {head}"
@@ -128,6 +130,14 @@ fn chain(files: &BTreeMap<u64, Vec<u8>>) -> Vec<Record> {
             head.seq += 1;
             head.hash = Hash::of(line);
             records.push(record);
+        }
+        if let Some(opened) = records.get(opening) {
+            let previous = match opened.event {
+                Event::SegmentOpened { previous, .. } => previous,
+                _ => panic!("a segment begins with its opening: {opened:?}"),
+            };
+            assert_eq!(previous, before);
+            before = Some(*first);
         }
     }
     records

@@ -1,7 +1,7 @@
 //! The folder that the one writer holds: where the log goes on, and the files that it grows by.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,9 @@ pub enum OpenError {
     /// The last whole line of the last segment is not a record.
     #[error("the audit segment {} ends in a line that is not a record; move it away only after finding out why", .0.display())]
     Malformed(PathBuf),
+    /// There are segments, and no record in any of them.
+    #[error("the audit folder {} has segments, but no record in any of them; move it away only after finding out why", .0.display())]
+    Empty(PathBuf),
 }
 
 /// Where new segments come from.
@@ -51,8 +54,8 @@ pub(super) struct Resumption {
     pub(super) head: Head,
     /// The first record of the last segment.
     pub(super) last_segment: Option<u64>,
-    /// What a crash left of a record: [`Event::SegmentTorn`].
-    pub(super) torn: Option<Event>,
+    /// What a crash left of records: [`Event::SegmentTorn`].
+    pub(super) torn: Vec<Event>,
 }
 
 impl Folder {
@@ -84,9 +87,14 @@ impl Volume for Folder {
             .open(self.path.join(FileKind::Raw.name(first)))?;
         // So that the name survives a loss of power with what is synced into the file.
         File::open(&self.path)?.sync_all()?;
-        // A segment that was begun and got no record before a crash is simply taken again.
-        let len = file.metadata()?.len();
-        Ok(Segment::new(Box::new(file), len))
+        // A segment that was begun and got no record before a crash is simply taken again; what is
+        // there of records is never written over, nor behind.
+        let sealed = self.path.join(FileKind::Sealed.name(first)).exists();
+        if sealed || file.metadata()?.len() > 0 {
+            let message = format!("the audit has a segment {first} already");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
+        Ok(Segment::new(Box::new(file)))
     }
 
     fn replace_head(&self, line: &[u8]) -> io::Result<()> {
@@ -139,31 +147,45 @@ pub(super) fn segments(folder: &Path) -> io::Result<Vec<(u64, FileKind)>> {
     Ok(segments)
 }
 
-/// Where the log goes on.
+/// Where the log goes on: behind the last segment that has a record.
 fn resume(folder: &Path) -> Result<Resumption, OpenError> {
     let segments = segments(folder).map_err(|source| io_error(folder, source))?;
-    let Some((&last, before)) = segments.split_last() else {
-        return Ok(Resumption {
+    let mut torn = Vec::new();
+    for (position, &segment) in segments.iter().enumerate().rev() {
+        let (head, piece) = end_of(folder, segment)?;
+        torn.extend(piece);
+        if let Some(head) = head {
+            let begun = &segments[position + 1..];
+            remove_empty(folder, begun, head.seq + 1).map_err(|source| io_error(folder, source))?;
+            return Ok(Resumption {
+                head,
+                last_segment: Some(segment.0),
+                torn,
+            });
+        }
+    }
+    // A first segment that got no record is taken again. Others that have none have lost them.
+    match segments[..] {
+        [] | [(1, FileKind::Raw)] => Ok(Resumption {
             head: Head::START,
             last_segment: None,
-            torn: None,
-        });
-    };
-    let (head, torn) = end_of(folder, last)?;
-    let (head, last_segment) = match (head, before.last()) {
-        (Some(head), _) => (head, Some(last.0)),
-        // Begun, and then nothing came into it.
-        (None, Some(&before)) => {
-            let head = end_of(folder, before)?.0;
-            (head.unwrap_or(Head::START), Some(before.0))
-        }
-        (None, None) => (Head::START, None),
-    };
-    Ok(Resumption {
-        head,
-        last_segment,
-        torn,
-    })
+            torn,
+        }),
+        _ => Err(OpenError::Empty(folder.to_owned())),
+    }
+}
+
+/// Removes segments that were begun and have no record, but for the one that is taken again: a name
+/// behind the segment that is written would make it look complete.
+fn remove_empty(folder: &Path, begun: &[(u64, FileKind)], next: u64) -> io::Result<()> {
+    for (first, kind) in begun.iter().filter(|(first, _)| *first != next) {
+        tracing::warn!(
+            segment = first,
+            "an audit segment without a record is removed"
+        );
+        fs::remove_file(folder.join(kind.name(*first)))?;
+    }
+    Ok(())
 }
 
 /// A segment's last record, if it has one, and what a crash left of another.
@@ -175,8 +197,33 @@ fn end_of(
         return end_of_raw(&folder.join(FileKind::Raw.name(first)));
     }
     let path = folder.join(FileKind::Index.name(first));
-    let index = Index::load(&path).map_err(|source| io_error(&path, source))?;
-    Ok((Some(index.last), None))
+    match Index::load(&path) {
+        Ok(index) => Ok((Some(index.last), None)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let path = folder.join(kind.name(first));
+            Ok((Some(end_of_sealed(&path, first)?), None))
+        }
+        Err(source) => Err(io_error(&path, source)),
+    }
+}
+
+/// The last record of a segment whose index is gone.
+fn end_of_sealed(path: &Path, first: u64) -> Result<Head, OpenError> {
+    let io = |source| io_error(path, source);
+    let mut lines = BufReader::new(
+        zstd::stream::read::Decoder::new(File::open(path).map_err(io)?).map_err(io)?,
+    );
+    let (mut line, mut last) = (Vec::new(), None);
+    let mut seq = first;
+    while lines.read_until(b'\n', &mut line).map_err(io)? > 0 {
+        last = Some(Head {
+            seq,
+            hash: Hash::of(line.strip_suffix(b"\n").unwrap_or(&line)),
+        });
+        seq += 1;
+        line.clear();
+    }
+    last.ok_or_else(|| OpenError::Malformed(path.to_owned()))
 }
 
 fn end_of_raw(path: &Path) -> Result<(Option<Head>, Option<Event>), OpenError> {
@@ -299,6 +346,26 @@ mod tests {
     }
 
     #[test]
+    fn several_segments_without_a_record_hide_nothing_and_are_not_written_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut head = Head::START;
+        let path = |first| dir.path().join(FileKind::Raw.name(first));
+        fs::write(path(1), lines(&mut head, 2)).unwrap();
+        fs::write(path(3), b"{\"v\":1,\"se").unwrap();
+        fs::write(path(9), b"{\"v\"").unwrap();
+        let (folder, resumption) = Folder::open(dir.path()).unwrap();
+        assert_eq!(resumption.head, head);
+        assert_eq!(resumption.torn.len(), 2, "both pieces are on record");
+        assert!(path(3).exists() && !path(9).exists());
+        assert!(folder.create(3).is_ok());
+        let there = folder.create(1).map(|_| ()).unwrap_err();
+        assert_eq!(there.kind(), io::ErrorKind::AlreadyExists);
+        drop(folder);
+        fs::write(path(1), b"").unwrap();
+        assert!(matches!(Folder::open(dir.path()), Err(OpenError::Empty(_))));
+    }
+
+    #[test]
     fn a_torn_last_line_is_set_aside_not_lost() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FileKind::Raw.name(1));
@@ -308,8 +375,8 @@ mod tests {
         let (_, resumption) = Folder::open(dir.path()).unwrap();
         assert_eq!(resumption.head, head);
         assert!(matches!(
-            resumption.torn,
-            Some(Event::SegmentTorn { bytes: 10, .. })
+            resumption.torn[..],
+            [Event::SegmentTorn { bytes: 10, .. }]
         ));
         assert_eq!(fs::read(&path).unwrap(), whole);
         assert_eq!(

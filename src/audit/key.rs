@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::chain::Hash;
+use super::folder;
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum KeyError {
     /// The file is something else.
     #[error("the audit key {}: expected an Ed25519 key in PEM (PKCS#8)", .0.display())]
     Malformed(PathBuf),
+    /// There are records, and the key that signed them is gone.
+    #[error("the audit key {} is gone, and there are records that it signed: put it back. To go on with another, make it: openssl genpkey -algorithm ed25519 -out {}, chmod 600, and keep the public parts of both", .0.display(), .0.display())]
+    Gone(PathBuf),
     /// Others may read it.
     #[error("the audit key {} can be read by others than its owner: chmod 600 it", .0.display())]
     Exposed(PathBuf),
@@ -74,13 +78,16 @@ impl SigningKey {
         Self { pair, public }
     }
 
-    /// Reads the key at `path`; makes it (mode 0600) if there is none.
+    /// Reads the key at `path`; makes it (mode 0600) if there is none, and no log that one signed.
     ///
     /// # Errors
-    /// If the file cannot be read or made, is not a key, or can be read by others.
-    pub fn load_or_make(path: &Path) -> Result<Self, KeyError> {
+    /// If the file cannot be read or made, is not a key, is gone, or can be read by others.
+    pub fn load_or_make(path: &Path, folder: &Path) -> Result<Self, KeyError> {
         match fs::metadata(path) {
             Ok(_) => Self::load(path),
+            Err(error) if error.kind() == ErrorKind::NotFound && has_log(folder) => {
+                Err(KeyError::Gone(path.to_owned()))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Self::make(path),
             Err(source) => Err(io_error(path, source)),
         }
@@ -175,6 +182,11 @@ impl PublicKey {
     }
 }
 
+/// Whether there is a segment in `folder`.
+fn has_log(folder: &Path) -> bool {
+    folder::segments(folder).is_ok_and(|segments| !segments.is_empty())
+}
+
 /// What stands before the 32 bytes in a SubjectPublicKeyInfo of Ed25519 (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
@@ -233,16 +245,39 @@ mod tests {
     fn a_key_is_made_once_for_its_owner_alone_and_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.key");
-        let made = SigningKey::load_or_make(&path).unwrap();
-        let read = SigningKey::load_or_make(&path).unwrap();
+        let made = SigningKey::load_or_make(&path, dir.path()).unwrap();
+        let read = SigningKey::load_or_make(&path, dir.path()).unwrap();
         assert_eq!(made.public(), read.public());
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(
-            SigningKey::load_or_make(&path),
+            SigningKey::load_or_make(&path, dir.path()),
             Err(KeyError::Exposed(_))
         ));
+    }
+
+    #[test]
+    fn a_key_that_is_gone_is_not_replaced_by_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.key");
+        fs::write(dir.path().join("00000000000000000001.jsonl"), "").unwrap();
+        let gone = SigningKey::load_or_make(&path, dir.path());
+        assert!(matches!(gone, Err(KeyError::Gone(_))));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_key_that_openssl_made_is_a_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.key");
+        let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+        fs::write(&path, pem).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let key = SigningKey::load(&path).unwrap();
+        // RFC 8410, section 10.1.
+        let public = "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+        assert_eq!(key.public().to_string(), public);
     }
 
     #[test]
@@ -252,7 +287,7 @@ mod tests {
         fs::write(&path, "abc").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(
-            SigningKey::load_or_make(&path),
+            SigningKey::load_or_make(&path, dir.path()),
             Err(KeyError::Malformed(_))
         ));
         assert_eq!(fs::read_to_string(&path).unwrap(), "abc");

@@ -102,7 +102,7 @@ impl Recorder {
         metrics: Arc<Metrics>,
     ) -> Result<(Self, JoinHandle<()>), OpenError> {
         let (folder, resumption) = Folder::open(&settings.folder)?;
-        let left = recovery::left_behind(&settings.folder, resumption.torn.as_ref(), &clock)?;
+        let left = recovery::left_behind(&settings.folder, &resumption.torn, &clock)?;
         let place = (resumption.head, resumption.last_segment);
         let folder = Arc::new(folder);
         let (recorder, writer) = Self::over(folder, place, left, settings, clock, metrics);

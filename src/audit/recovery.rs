@@ -14,7 +14,7 @@ use crate::clock::Clock;
 /// The records that a start begins with: of a torn line, and of what was left open.
 pub(super) fn left_behind(
     folder: &Path,
-    torn: Option<&Event>,
+    torn: &[Event],
     clock: &Clock,
 ) -> Result<Batch, OpenError> {
     let open = open_at_end(folder).map_err(|source| OpenError::Io {
@@ -22,7 +22,7 @@ pub(super) fn left_behind(
         source,
     })?;
     let mut batch = Batch::new(clock.now());
-    if let Some(torn) = torn {
+    for torn in torn {
         batch.push(torn);
     }
     for event in open.closing() {

@@ -8,10 +8,12 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::archive::{Archive, Stored};
 use super::files::FileKind;
-use super::folder;
 use super::index::{Index, Indexer};
 use super::open::Open;
+use super::reader;
+use super::source::Directory;
 
 /// Bytes of lines in a frame, about: enough to compress well, little enough to read for one record.
 const FRAME: usize = 1024 * 1024;
@@ -22,29 +24,58 @@ const LEVEL: i32 = 3;
 /// sequence of each one's first record.
 ///
 /// # Errors
-/// If the file system refuses, or a line is not a record; the raw segment is then left as it is.
+/// If the file system refuses, or a line is not a record; that segment is then left as it is, and
+/// those behind it are sealed all the same.
 pub(super) fn seal_complete(folder: &Path) -> io::Result<Vec<u64>> {
-    let segments = folder::segments(folder)?;
-    let mut sealed = Vec::new();
-    let mut before = None;
-    for (position, (first, kind)) in segments.iter().enumerate() {
+    let archive = Archive::open(Box::new(Directory(folder.to_owned())))?;
+    let segments = archive.segments();
+    let (mut sealed, mut failed) = (Vec::new(), None);
+    for (position, segment) in segments.iter().enumerate() {
         let is_last = position + 1 == segments.len();
-        if *kind == FileKind::Raw && !is_last {
-            seal(folder, *first, before)?;
-            sealed.push(*first);
+        if segment.kind != FileKind::Raw || is_last {
+            continue;
         }
-        before = Some(*first);
+        let open = open_after(&archive, folder, &segments[..position]);
+        match open.and_then(|open| seal(folder, segment.first, open)) {
+            Ok(()) => sealed.push(segment.first),
+            Err(error) => {
+                let error = io::Error::new(error.kind(), format!("{}: {error}", segment.file()));
+                failed.get_or_insert(error);
+            }
+        }
     }
-    Ok(sealed)
+    failed.map_or(Ok(sealed), Err)
 }
 
-/// Seals one segment; `before` is the one before it, sealed already.
-fn seal(folder: &Path, first: u64, before: Option<u64>) -> io::Result<()> {
-    let raw = folder.join(FileKind::Raw.name(first));
-    let open = match before {
-        Some(before) => Index::load(&folder.join(FileKind::Index.name(before)))?.open,
-        None => Open::default(),
+/// What is open after these segments: the last one's index says it, or, where that is gone, what
+/// was open before and the segment's own records.
+fn open_after(archive: &Archive, folder: &Path, segments: &[Stored]) -> io::Result<Open> {
+    let Some((last, before)) = segments.split_last() else {
+        return Ok(Open::default());
     };
+    match Index::load(&folder.join(FileKind::Index.name(last.first))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut open = open_after(archive, folder, before)?;
+            let here = Stored {
+                first: last.first,
+                kind: match folder.join(last.file()).exists() {
+                    true => last.kind,
+                    false => FileKind::Sealed,
+                },
+            };
+            let records = reader::segment_records(archive, &here);
+            records
+                .flatten()
+                .for_each(|record| open.note(&record.event));
+            Ok(open)
+        }
+        index => Ok(index?.open),
+    }
+}
+
+/// Seals one segment, before which `open` is open.
+fn seal(folder: &Path, first: u64, open: Open) -> io::Result<()> {
+    let raw = folder.join(FileKind::Raw.name(first));
     let sealed = folder.join(FileKind::Sealed.name(first));
     let index = whole(&sealed, |out| {
         compress(&raw, out, Indexer::new(first, open))
@@ -73,10 +104,16 @@ fn whole<T>(path: &Path, write: impl FnOnce(&mut File) -> io::Result<T>) -> io::
         .write(true)
         .mode(0o600)
         .open(&name)?;
-    let result = write(&mut file)?;
-    file.sync_all()?;
-    fs::rename(&name, path)?;
-    Ok(result)
+    let result = write(&mut file).and_then(|result| {
+        file.sync_all()?;
+        fs::rename(&name, path)?;
+        Ok(result)
+    });
+    if result.is_err() {
+        // The disk may be full: the writer needs the room more.
+        let _ = fs::remove_file(&name);
+    }
+    result
 }
 
 fn compress(raw: &Path, out: &mut File, mut indexer: Indexer) -> io::Result<Option<Index>> {

@@ -39,11 +39,11 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// A segment that has `len` bytes of whole records.
-    pub(super) fn new(medium: Box<dyn Medium>, len: u64) -> Self {
+    /// A segment without a record.
+    pub(super) fn new(medium: Box<dyn Medium>) -> Self {
         Self {
             medium,
-            len,
+            len: 0,
             torn: false,
             distrusted: false,
         }
@@ -84,6 +84,11 @@ impl Segment {
             }
         }
         result
+    }
+
+    /// Returns when all of it survives a loss of power.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.medium.sync()
     }
 
     /// Cuts off what a failure left; done when nothing is left.

@@ -141,6 +141,10 @@ impl Writer {
 
     fn take(&self, job: Job, group: &mut Vec<Job>) -> usize {
         self.metrics.audit_queue().dec();
+        if job.done.as_ref().is_some_and(oneshot::Sender::is_closed) {
+            // Whoever waited has given up and been refused: what it says is not to happen.
+            return 0;
+        }
         let bytes = job.batch.len();
         group.push(job);
         bytes
@@ -189,7 +193,7 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        if self.backlog_bytes + batch.len() > BACKLOG {
+        if self.backlog_bytes > 0 && self.backlog_bytes + batch.len() > BACKLOG {
             tracing::error!(
                 records = batch.records(),
                 "outcomes are lost: the audit log has failed for too long"
@@ -206,7 +210,7 @@ impl Writer {
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
         let mut head = self.head;
-        let opening = self.segment.is_none();
+        let opening = self.is_opening();
         self.link(group, &mut head, &mut lines);
         let closing = self.is_complete(lines.len(), now);
         let for_good = group.iter().any(|job| job.batch.is_for_good());
@@ -214,7 +218,7 @@ impl Writer {
         if lines.is_empty() {
             self.lines = lines;
             if closing {
-                self.segment = None;
+                self.close_segment();
             }
             return Ok(());
         }
@@ -225,7 +229,7 @@ impl Writer {
                 self.segment_ends = now + self.settings.segment_age;
             }
             if closing {
-                self.segment = None;
+                self.close_segment();
             }
             let records = head.seq - self.head.seq;
             self.metrics
@@ -261,7 +265,7 @@ impl Writer {
             .chain(group.iter().map(|job| &job.batch));
         let mut batches = batches.peekable();
         let something = batches.peek().is_some() || self.checkpoints.is_due(0, false);
-        if self.segment.is_none() && something {
+        if self.is_opening() && something {
             let opened = Event::SegmentOpened {
                 previous: self.last_segment,
                 key: self.settings.key.public(),
@@ -270,6 +274,24 @@ impl Writer {
         }
         for batch in batches {
             batch.link(head, lines);
+        }
+    }
+
+    /// Whether what comes next is the first of a segment: also of one that was made, and that
+    /// nothing could be written to yet.
+    fn is_opening(&self) -> bool {
+        self.segment
+            .as_ref()
+            .is_none_or(|segment| segment.len() == 0)
+    }
+
+    /// Nothing more goes into the segment. In `write` the kernel may still hold much of it; it is
+    /// brought to the disk now, beside the writer, so that a loss of power later than this cannot
+    /// leave a hole behind which the log goes on.
+    fn close_segment(&mut self) {
+        let segment = self.segment.take();
+        if let (Some(mut segment), Durability::Write) = (segment, self.settings.durability) {
+            tokio::task::spawn_blocking(move || segment.sync());
         }
     }
 
