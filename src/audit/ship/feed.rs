@@ -1,5 +1,6 @@
 //! A live feed: every record's line, in order, to one receiver, as it is written.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use super::courier::{Courier, blocking};
 use super::destination::Destination;
 use super::failure::Failure;
 use super::mark::Mark;
-use crate::audit::Flow;
 use crate::audit::follow::{Chunk, FollowError, Follower};
+use crate::audit::{Flow, Head};
 
 /// Bytes of records that are sent in one go.
 const BATCH: usize = 1024 * 1024;
@@ -49,6 +50,8 @@ pub(super) struct Feed {
     mark: Mark,
     /// What the mark says.
     marked: u64,
+    /// The last record of each chunk that was sent and is not marked yet.
+    ends: VecDeque<Head>,
     destination: Arc<Destination>,
     /// What could not be sent: it is sent again as it was.
     pending: Option<Chunk>,
@@ -70,21 +73,7 @@ impl Feed {
         receiver: Box<dyn Receiver>,
         destination: Arc<Destination>,
     ) -> io::Result<Self> {
-        let written = flow.written();
-        let oldest = crate::audit::listing::segments(&folder)?;
-        let oldest = oldest.first().map_or(written, |segment| segment.first);
-        let next = match mark.load()? {
-            Some(next) if next <= written => next,
-            Some(next) => {
-                let name = &destination.name;
-                tracing::error!(
-                    destination = name,
-                    "it has records up to {next}, but the log ends at {written}: is this another log? All of it is sent"
-                );
-                oldest
-            }
-            None => oldest,
-        };
+        let next = mark.resume(&folder, flow.written())?;
         destination.at(next);
         destination.has(next);
         Ok(Self {
@@ -94,6 +83,7 @@ impl Feed {
             receiver,
             mark,
             marked: next,
+            ends: VecDeque::new(),
             destination,
             pending: None,
             sent: next,
@@ -152,6 +142,7 @@ impl Feed {
             }
         }
         self.sent = chunk.end();
+        self.ends.push_back(chunk.head());
         self.destination.at(self.sent);
         self.destination.succeeded();
         self.keep().await
@@ -171,21 +162,25 @@ impl Feed {
             .settled(self.sent)
             .min(self.sent)
             .max(self.marked);
+        let sent = self.sent;
+        self.ends.retain(|head| head.seq < sent);
         self.destination.at(self.sent);
     }
 
     /// Keeps how far the receiver has everything for good.
     async fn keep(&mut self) -> Result<(), Failure> {
         let settled = self.receiver.settled(self.sent);
-        if settled <= self.marked {
+        let count = self.ends.partition_point(|head| head.seq < settled);
+        let Some(head) = count.checked_sub(1).map(|last| self.ends[last]) else {
             return Ok(());
-        }
+        };
         let mark = self.mark.clone();
-        blocking(move || mark.save(settled))
+        blocking(move || mark.save(head))
             .await?
             .map_err(Failure::local("keeping how far was shipped"))?;
-        self.marked = settled;
-        self.destination.has(settled);
+        self.ends.drain(..count);
+        self.marked = head.seq + 1;
+        self.destination.has(self.marked);
         Ok(())
     }
 }

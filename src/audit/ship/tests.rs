@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::audit::files::{FileKind, HEAD};
+use crate::audit::{Hash, Head};
 use crate::secret::Secret;
 
 /// A log that grows, as the recorder leaves it.
@@ -28,6 +29,7 @@ struct Log {
     lines: String,
     segment: u64,
     next: u64,
+    head: Head,
 }
 
 impl Log {
@@ -40,6 +42,7 @@ impl Log {
             lines: String::new(),
             segment: 1,
             next: 1,
+            head: Head::START,
         }
     }
 
@@ -48,9 +51,11 @@ impl Log {
         let mut text = fs::read_to_string(&path).unwrap_or_default();
         for seq in self.next..self.next + records {
             let sql = "x".repeat(usize::try_from(seq % 97).unwrap());
+            let prev = self.head.hash;
             let line = format!(
-                "{{\"v\":1,\"seq\":{seq},\"at\":\"2026-11-22T09:04:45Z\",\"type\":\"stopped\",\"sql\":\"{sql}\"}}\n"
+                "{{\"v\":1,\"seq\":{seq},\"prev\":\"{prev}\",\"at\":\"2026-11-22T09:04:45Z\",\"type\":\"stopped\",\"sql\":\"{sql}\"}}\n"
             );
+            self.head = self.head.followed_by(line.trim_end().as_bytes());
             text += &line;
             self.lines += &line;
         }
@@ -545,16 +550,49 @@ async fn syslog_sends_again_what_a_broken_connection_may_have_swallowed() {
 
 #[tokio::test]
 async fn another_log_in_the_same_place_is_sent_from_its_beginning() {
-    let arrived = Arc::new(Mutex::new(Arrived::default()));
-    let address = syslog(Arc::clone(&arrived), None).await;
+    // Longer than this one, or shorter, or as long; and none that names no record at all.
+    for seq in [1000, 4, 10] {
+        let arrived = Arc::new(Mutex::new(Arrived::default()));
+        let address = syslog(Arc::clone(&arrived), None).await;
+        let mut log = Log::new();
+        let mut settings = log.settings();
+        settings.feeds = vec![syslog_feed(address)];
+        let mark = Mark::new(&settings.marks, "logs", &format!("syslog+tcp://{address}"));
+        let hash = Hash::of(b"another");
+        mark.save(Head { seq, hash }).unwrap();
+        log.write(10);
+        let running = log.start(&settings);
+        until("all are there", || arrived.lock().text() == log.lines).await;
+        running.stop().await;
+        assert_eq!(mark.load().unwrap(), Some(log.head));
+    }
+}
+
+#[tokio::test]
+async fn another_log_is_shipped_whatever_the_bucket_has_of_the_one_before() {
     let mut log = Log::new();
+    let there = tempfile::tempdir().unwrap();
     let mut settings = log.settings();
-    settings.feeds = vec![syslog_feed(address)];
-    let mark = Mark::new(&settings.marks, "logs", &format!("syslog+tcp://{address}"));
-    mark.save(1000).unwrap();
-    log.write(10);
+    settings.bucket = Some(local_bucket(there.path()));
+    let url = format!("file://{}", there.path().display());
+    let mark = Mark::new(&settings.marks, BUCKET, &url);
+    let hash = Hash::of(b"another");
+    mark.save(Head { seq: 41, hash }).unwrap();
+    for _ in 0..2 {
+        log.write(20);
+        log.seal();
+    }
+    log.write(7);
     let running = log.start(&settings);
-    until("all are there", || arrived.lock().text() == log.lines).await;
+    assert!(running.metric("hallpass_audit_ship_lag_segments{destination=\"bucket\"}") > 0.0);
+    let last = there.path().join(FileKind::Index.name(21));
+    until("all are there", || last.exists()).await;
+    assert!(there.path().join(FileKind::Sealed.name(1)).exists());
     running.stop().await;
-    assert_eq!(mark.load().unwrap(), Some(11));
+
+    // Its own mark is believed, also when what it names was deleted as retention does.
+    let before = mark.load().unwrap().unwrap();
+    assert_eq!(before.seq, 40);
+    fs::remove_file(log.folder.path().join(FileKind::Sealed.name(21))).unwrap();
+    assert_eq!(mark.resume(log.folder.path(), 48).unwrap(), 41);
 }
