@@ -1,4 +1,6 @@
-//! Ships sealed segments to a bucket, in the log's order, and a copy of its head.
+//! Ships sealed segments to a bucket, in the log's order, and heads: as `HEAD` the checkpoint that
+//! the last of them ends in, so that what is there verifies as it is; as `HEAD.live` the log's own,
+//! which is ahead of that.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -16,11 +18,13 @@ use super::destination::Destination;
 use super::failure::Failure;
 use super::mark::Mark;
 use crate::audit::files::{FileKind, HEAD};
-use crate::audit::follow::Follower;
+use crate::audit::follow::{Follower, Opening};
 use crate::audit::listing::{Present, segments};
 use crate::audit::{Flow, Hash, Head};
 
-/// How often the head is shipped, at most.
+/// What the log's own head is called there.
+const LIVE_HEAD: &str = "HEAD.live";
+/// How often it is shipped, at most.
 const HEAD_EVERY: Duration = Duration::from_secs(10);
 
 /// Ships sealed segments.
@@ -96,6 +100,10 @@ impl Segments {
         let end = blocking(move || End::read(&file, first))
             .await?
             .map_err(Failure::local("reading a segment"))?;
+        // After a crash a segment may end in something else: then the head of one before it stays.
+        if end.is_checkpoint() {
+            self.bucket.replace(HEAD, end.line).await?;
+        }
         let (mark, head) = (self.mark.clone(), end.head);
         blocking(move || mark.save(head))
             .await?
@@ -106,14 +114,14 @@ impl Segments {
         Ok(())
     }
 
-    async fn ship_head(&mut self) -> Result<(), Failure> {
+    async fn ship_live_head(&mut self) -> Result<(), Failure> {
         let line = match tokio::fs::read(self.folder.join(HEAD)).await {
             Ok(line) => line,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Failure::local("reading the log's head")(error)),
         };
         if line != self.head {
-            self.bucket.replace(HEAD, line.clone()).await?;
+            self.bucket.replace(LIVE_HEAD, line.clone()).await?;
             self.head = line;
         }
         self.head_at = Some(Instant::now());
@@ -139,13 +147,13 @@ impl Courier for Segments {
             return Ok(true);
         }
         if self.head_at.is_none_or(|at| at.elapsed() >= HEAD_EVERY) {
-            self.ship_head().await?;
+            self.ship_live_head().await?;
         }
         Ok(false)
     }
 
     async fn finish(&mut self) -> Result<(), Failure> {
-        self.ship_head().await
+        self.ship_live_head().await
     }
 }
 
@@ -173,6 +181,11 @@ impl End {
             hash: Hash::of(whole),
         };
         Ok(Self { head, line: last })
+    }
+
+    fn is_checkpoint(&self) -> bool {
+        let opening = serde_json::from_slice::<Opening>(&self.line);
+        opening.is_ok_and(|opening| opening.r#type == "checkpoint")
     }
 }
 
