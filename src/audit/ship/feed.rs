@@ -17,6 +17,8 @@ use crate::audit::{Flow, Head};
 
 /// Bytes of records that are sent in one go.
 const BATCH: usize = 1024 * 1024;
+/// After so many that were taken, twice as much is tried.
+const GROWS_AFTER: u32 = 32;
 
 /// Whoever takes records.
 #[async_trait]
@@ -59,6 +61,10 @@ pub(super) struct Feed {
     sent: u64,
     /// Bytes to send in one go.
     batch: usize,
+    /// How many were taken since that changed.
+    taken: u32,
+    /// The record that is refused although it came alone.
+    refused: Option<u64>,
 }
 
 impl Feed {
@@ -88,6 +94,8 @@ impl Feed {
             pending: None,
             sent: next,
             batch: BATCH,
+            taken: 0,
+            refused: None,
         })
     }
 
@@ -131,12 +139,16 @@ impl Feed {
         match self.receiver.send(&chunk).await {
             Ok(()) => {}
             // Half of it may be taken: no reason to wait.
-            Err(failure @ Failure::TooLarge { .. }) if chunk.count > 1 => {
+            Err(failure) if failure.is_of_content() && chunk.count > 1 => {
                 self.destination.failed(&failure);
                 self.batch = chunk.lines.len() / 2;
+                self.taken = 0;
                 return Ok(());
             }
             Err(failure) => {
+                if failure.is_of_content() {
+                    self.object_to(&chunk, &failure);
+                }
                 self.take_back(chunk);
                 return Err(failure);
             }
@@ -145,7 +157,31 @@ impl Feed {
         self.ends.push_back(chunk.head());
         self.destination.at(self.sent);
         self.destination.succeeded();
+        self.grow();
         self.keep().await
+    }
+
+    /// What was too much once need not be for ever.
+    fn grow(&mut self) {
+        self.refused = None;
+        self.taken += 1;
+        if self.taken >= GROWS_AFTER {
+            self.taken = 0;
+            self.batch = (self.batch * 2).min(BATCH);
+        }
+    }
+
+    /// A record that is refused alone holds up all behind it, for none is left out: somebody has to
+    /// hear of it, once.
+    fn object_to(&mut self, chunk: &Chunk, failure: &Failure) {
+        if self.refused.replace(chunk.first) != Some(chunk.first) {
+            tracing::error!(
+                destination = self.destination.name,
+                seq = chunk.first,
+                bytes = chunk.lines.len(),
+                "this record alone is refused ({failure}), and nothing behind it is sent: it is tried again until the receiver takes it"
+            );
+        }
     }
 
     /// What has to be sent again: this, and what a broken connection may have swallowed.

@@ -241,6 +241,8 @@ struct Endpoint {
     /// The status of every so many-th request, by a throw of dice.
     mood: Option<StatusCode>,
     most: usize,
+    /// The largest body that was taken.
+    largest: usize,
 }
 
 async fn take(
@@ -254,6 +256,7 @@ async fn take(
     if body.len() > endpoint.most {
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
+    endpoint.largest = endpoint.largest.max(body.len());
     let dice = rand::rng().random_range(0..4);
     if let (Some(status), 0) = (endpoint.mood, dice) {
         return status;
@@ -406,6 +409,50 @@ async fn an_endpoint_that_takes_little_gets_little_at_a_time() {
     .await;
     running.stop().await;
     assert!(endpoint.lock().keys.len() > 10);
+}
+
+#[tokio::test]
+async fn after_a_413_more_is_sent_at_a_time_again() {
+    let endpoint = endpoint(2000, None);
+    let (address, _stop) = serve(&endpoint, any()).await;
+    let mut log = Log::new();
+    let mut settings = log.settings();
+    settings.feeds = vec![http_feed(address, false)];
+    log.write(100);
+    let running = log.start(&settings);
+    until("all are there", || {
+        endpoint.lock().arrived.text() == log.lines
+    })
+    .await;
+    endpoint.lock().most = 1 << 20;
+    log.write(3000);
+    until("the others too", || {
+        endpoint.lock().arrived.text() == log.lines
+    })
+    .await;
+    running.stop().await;
+    assert!(endpoint.lock().largest > 10_000);
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_is_tried_until_it_is_taken_and_none_is_left_out() {
+    let endpoint = endpoint(100, None);
+    let (address, _stop) = serve(&endpoint, any()).await;
+    let mut log = Log::new();
+    let mut settings = log.settings();
+    settings.feeds = vec![http_feed(address, false)];
+    log.write(5);
+    let running = log.start(&settings);
+    let refused = "hallpass_audit_ship_failures_total{destination=\"siem\",reason=\"too_large\"}";
+    until("it is tried again", || running.metric(refused) >= 6.0).await;
+    assert!(endpoint.lock().arrived.lines.is_empty());
+    assert_eq!(log.flow.needed(), 1);
+    endpoint.lock().most = 1 << 20;
+    until("all are there", || {
+        endpoint.lock().arrived.text() == log.lines
+    })
+    .await;
+    running.stop().await;
 }
 
 #[tokio::test]
