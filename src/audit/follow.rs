@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::files::FileKind;
 use super::listing::segments;
+use super::{Hash, Head};
 
 /// How much one read asks a file for.
 const STEP: usize = 256 * 1024;
@@ -42,6 +43,16 @@ impl Chunk {
     pub fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let lines = self.lines.split_inclusive(|&byte| byte == b'\n');
         (self.first..).zip(lines.map(|line| line.strip_suffix(b"\n").unwrap_or(line)))
+    }
+
+    /// The last of them.
+    pub fn head(&self) -> Head {
+        let lines = self.lines.strip_suffix(b"\n").unwrap_or(&self.lines);
+        let start = memchr::memrchr(b'\n', lines).map_or(0, |end| end + 1);
+        Head {
+            seq: self.end() - 1,
+            hash: Hash::of(&lines[start..]),
+        }
     }
 
     /// What is needed to say something about the first record.

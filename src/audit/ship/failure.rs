@@ -58,6 +58,18 @@ impl Failure {
         }
     }
 
+    /// Whether the destination objects to what it was sent: less of it may be taken.
+    pub(super) fn is_of_content(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. }
+                | Self::Refused {
+                    status: 400 | 422,
+                    ..
+                }
+        )
+    }
+
     /// How long the destination asked to be left alone.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -1,5 +1,6 @@
 //! A live feed: every record's line, in order, to one receiver, as it is written.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,11 +12,13 @@ use super::courier::{Courier, blocking};
 use super::destination::Destination;
 use super::failure::Failure;
 use super::mark::Mark;
-use crate::audit::Flow;
 use crate::audit::follow::{Chunk, FollowError, Follower};
+use crate::audit::{Flow, Head};
 
 /// Bytes of records that are sent in one go.
 const BATCH: usize = 1024 * 1024;
+/// After so many that were taken, twice as much is tried.
+const GROWS_AFTER: u32 = 32;
 
 /// Whoever takes records.
 #[async_trait]
@@ -49,6 +52,8 @@ pub(super) struct Feed {
     mark: Mark,
     /// What the mark says.
     marked: u64,
+    /// The last record of each chunk that was sent and is not marked yet.
+    ends: VecDeque<Head>,
     destination: Arc<Destination>,
     /// What could not be sent: it is sent again as it was.
     pending: Option<Chunk>,
@@ -56,6 +61,10 @@ pub(super) struct Feed {
     sent: u64,
     /// Bytes to send in one go.
     batch: usize,
+    /// How many were taken since that changed.
+    taken: u32,
+    /// The record that is refused although it came alone.
+    refused: Option<u64>,
 }
 
 impl Feed {
@@ -70,21 +79,7 @@ impl Feed {
         receiver: Box<dyn Receiver>,
         destination: Arc<Destination>,
     ) -> io::Result<Self> {
-        let written = flow.written();
-        let oldest = crate::audit::listing::segments(&folder)?;
-        let oldest = oldest.first().map_or(written, |segment| segment.first);
-        let next = match mark.load()? {
-            Some(next) if next <= written => next,
-            Some(next) => {
-                let name = &destination.name;
-                tracing::error!(
-                    destination = name,
-                    "it has records up to {next}, but the log ends at {written}: is this another log? All of it is sent"
-                );
-                oldest
-            }
-            None => oldest,
-        };
+        let next = mark.resume(&folder, flow.written())?;
         destination.at(next);
         destination.has(next);
         Ok(Self {
@@ -94,10 +89,13 @@ impl Feed {
             receiver,
             mark,
             marked: next,
+            ends: VecDeque::new(),
             destination,
             pending: None,
             sent: next,
             batch: BATCH,
+            taken: 0,
+            refused: None,
         })
     }
 
@@ -141,20 +139,49 @@ impl Feed {
         match self.receiver.send(&chunk).await {
             Ok(()) => {}
             // Half of it may be taken: no reason to wait.
-            Err(failure @ Failure::TooLarge { .. }) if chunk.count > 1 => {
+            Err(failure) if failure.is_of_content() && chunk.count > 1 => {
                 self.destination.failed(&failure);
                 self.batch = chunk.lines.len() / 2;
+                self.taken = 0;
                 return Ok(());
             }
             Err(failure) => {
+                if failure.is_of_content() {
+                    self.object_to(&chunk, &failure);
+                }
                 self.take_back(chunk);
                 return Err(failure);
             }
         }
         self.sent = chunk.end();
+        self.ends.push_back(chunk.head());
         self.destination.at(self.sent);
         self.destination.succeeded();
+        self.grow();
         self.keep().await
+    }
+
+    /// What was too much once need not be for ever.
+    fn grow(&mut self) {
+        self.refused = None;
+        self.taken += 1;
+        if self.taken >= GROWS_AFTER {
+            self.taken = 0;
+            self.batch = (self.batch * 2).min(BATCH);
+        }
+    }
+
+    /// A record that is refused alone holds up all behind it, for none is left out: somebody has to
+    /// hear of it, once.
+    fn object_to(&mut self, chunk: &Chunk, failure: &Failure) {
+        if self.refused.replace(chunk.first) != Some(chunk.first) {
+            tracing::error!(
+                destination = self.destination.name,
+                seq = chunk.first,
+                bytes = chunk.lines.len(),
+                "this record alone is refused ({failure}), and nothing behind it is sent: it is tried again until the receiver takes it"
+            );
+        }
     }
 
     /// What has to be sent again: this, and what a broken connection may have swallowed.
@@ -171,21 +198,25 @@ impl Feed {
             .settled(self.sent)
             .min(self.sent)
             .max(self.marked);
+        let sent = self.sent;
+        self.ends.retain(|head| head.seq < sent);
         self.destination.at(self.sent);
     }
 
     /// Keeps how far the receiver has everything for good.
     async fn keep(&mut self) -> Result<(), Failure> {
         let settled = self.receiver.settled(self.sent);
-        if settled <= self.marked {
+        let count = self.ends.partition_point(|head| head.seq < settled);
+        let Some(head) = count.checked_sub(1).map(|last| self.ends[last]) else {
             return Ok(());
-        }
+        };
         let mark = self.mark.clone();
-        blocking(move || mark.save(settled))
+        blocking(move || mark.save(head))
             .await?
             .map_err(Failure::local("keeping how far was shipped"))?;
-        self.marked = settled;
-        self.destination.has(settled);
+        self.ends.drain(..count);
+        self.marked = head.seq + 1;
+        self.destination.has(self.marked);
         Ok(())
     }
 }

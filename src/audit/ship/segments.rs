@@ -1,7 +1,10 @@
-//! Ships sealed segments to a bucket, in the log's order, and a copy of its head.
+//! Ships sealed segments to a bucket, in the log's order, and heads: as `HEAD` the checkpoint that
+//! the last of them ends in, so that what is there verifies as it is; as `HEAD.live` the log's own,
+//! which is ahead of that.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +17,14 @@ use super::courier::{Courier, blocking};
 use super::destination::Destination;
 use super::failure::Failure;
 use super::mark::Mark;
-use crate::audit::Flow;
 use crate::audit::files::{FileKind, HEAD};
-use crate::audit::follow::Follower;
+use crate::audit::follow::{Follower, Opening};
 use crate::audit::listing::{Present, segments};
+use crate::audit::{Flow, Hash, Head};
 
-/// How often the head is shipped, at most.
+/// What the log's own head is called there.
+const LIVE_HEAD: &str = "HEAD.live";
+/// How often it is shipped, at most.
 const HEAD_EVERY: Duration = Duration::from_secs(10);
 
 /// Ships sealed segments.
@@ -39,7 +44,7 @@ impl Segments {
     /// Goes on where the mark is.
     ///
     /// # Errors
-    /// If the mark cannot be read.
+    /// If the mark or the folder cannot be read.
     pub(super) fn new(
         folder: PathBuf,
         flow: Arc<Flow>,
@@ -47,7 +52,7 @@ impl Segments {
         mark: Mark,
         destination: Arc<Destination>,
     ) -> io::Result<Self> {
-        let next = mark.load()?.unwrap_or(0);
+        let next = mark.resume(&folder, flow.written())?;
         let waiting = segments(&folder)?.into_iter().find(|it| it.first >= next);
         let position = waiting.map_or(flow.written(), |segment| segment.first);
         destination.at(position);
@@ -90,24 +95,33 @@ impl Segments {
             let file = self.folder.join(&name);
             self.bucket.create(&name, &file).await?;
         }
-        let (mark, next) = (self.mark.clone(), segment.first + 1);
-        blocking(move || mark.save(next))
+        let file = self.folder.join(FileKind::Sealed.name(segment.first));
+        let first = segment.first;
+        let end = blocking(move || End::read(&file, first))
+            .await?
+            .map_err(Failure::local("reading a segment"))?;
+        // After a crash a segment may end in something else: then the head of one before it stays.
+        if end.is_checkpoint() {
+            self.bucket.replace(HEAD, end.line).await?;
+        }
+        let (mark, head) = (self.mark.clone(), end.head);
+        blocking(move || mark.save(head))
             .await?
             .map_err(Failure::local("keeping how far was shipped"))?;
-        self.next = next;
+        self.next = end.head.seq + 1;
         self.destination.succeeded();
         tracing::debug!(segment = segment.first, "a segment was shipped");
         Ok(())
     }
 
-    async fn ship_head(&mut self) -> Result<(), Failure> {
+    async fn ship_live_head(&mut self) -> Result<(), Failure> {
         let line = match tokio::fs::read(self.folder.join(HEAD)).await {
             Ok(line) => line,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Failure::local("reading the log's head")(error)),
         };
         if line != self.head {
-            self.bucket.replace(HEAD, line.clone()).await?;
+            self.bucket.replace(LIVE_HEAD, line.clone()).await?;
             self.head = line;
         }
         self.head_at = Some(Instant::now());
@@ -133,13 +147,45 @@ impl Courier for Segments {
             return Ok(true);
         }
         if self.head_at.is_none_or(|at| at.elapsed() >= HEAD_EVERY) {
-            self.ship_head().await?;
+            self.ship_live_head().await?;
         }
         Ok(false)
     }
 
     async fn finish(&mut self) -> Result<(), Failure> {
-        self.ship_head().await
+        self.ship_live_head().await
+    }
+}
+
+/// How a segment ends.
+struct End {
+    head: Head,
+    /// The last line, with its line end.
+    line: Vec<u8>,
+}
+
+impl End {
+    /// Of the sealed segment in `file`, which begins with the record `first`.
+    fn read(file: &Path, first: u64) -> io::Result<Self> {
+        let mut lines = BufReader::new(zstd::Decoder::new(File::open(file)?)?);
+        let (mut last, mut line, mut seq) = (Vec::new(), Vec::new(), first);
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            std::mem::swap(&mut last, &mut line);
+            line.clear();
+            seq += 1;
+        }
+        let whole = last.strip_suffix(b"\n");
+        let whole = whole.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let head = Head {
+            seq: seq - 1,
+            hash: Hash::of(whole),
+        };
+        Ok(Self { head, line: last })
+    }
+
+    fn is_checkpoint(&self) -> bool {
+        let opening = serde_json::from_slice::<Opening>(&self.line);
+        opening.is_ok_and(|opening| opening.r#type == "checkpoint")
     }
 }
 

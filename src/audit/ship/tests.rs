@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::audit::files::{FileKind, HEAD};
+use crate::audit::{Hash, Head};
 use crate::secret::Secret;
 
 /// A log that grows, as the recorder leaves it.
@@ -28,6 +29,7 @@ struct Log {
     lines: String,
     segment: u64,
     next: u64,
+    head: Head,
 }
 
 impl Log {
@@ -40,6 +42,7 @@ impl Log {
             lines: String::new(),
             segment: 1,
             next: 1,
+            head: Head::START,
         }
     }
 
@@ -48,9 +51,11 @@ impl Log {
         let mut text = fs::read_to_string(&path).unwrap_or_default();
         for seq in self.next..self.next + records {
             let sql = "x".repeat(usize::try_from(seq % 97).unwrap());
+            let prev = self.head.hash;
             let line = format!(
-                "{{\"v\":1,\"seq\":{seq},\"at\":\"2026-11-22T09:04:45Z\",\"type\":\"stopped\",\"sql\":\"{sql}\"}}\n"
+                "{{\"v\":1,\"seq\":{seq},\"prev\":\"{prev}\",\"at\":\"2026-11-22T09:04:45Z\",\"type\":\"stopped\",\"sql\":\"{sql}\"}}\n"
             );
+            self.head = self.head.followed_by(line.trim_end().as_bytes());
             text += &line;
             self.lines += &line;
         }
@@ -167,7 +172,10 @@ async fn sealed_segments_get_into_the_bucket_as_they_are_and_once() {
     fs::write(log.folder.path().join(HEAD), "head\n").unwrap();
     let running = log.start(&settings);
     let at = |name: &str| there.path().join("audit").join(name);
-    until("HEAD is there", || at(HEAD).exists()).await;
+    let live = at("HEAD.live");
+    until("the head is there", || live.exists()).await;
+    // It is of no segment that is there: no verifier would find it in them.
+    assert!(!at(HEAD).exists());
     for first in [1, 51, 101] {
         for kind in [FileKind::Sealed, FileKind::Index] {
             let name = kind.name(first);
@@ -233,6 +241,8 @@ struct Endpoint {
     /// The status of every so many-th request, by a throw of dice.
     mood: Option<StatusCode>,
     most: usize,
+    /// The largest body that was taken.
+    largest: usize,
 }
 
 async fn take(
@@ -246,6 +256,7 @@ async fn take(
     if body.len() > endpoint.most {
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
+    endpoint.largest = endpoint.largest.max(body.len());
     let dice = rand::rng().random_range(0..4);
     if let (Some(status), 0) = (endpoint.mood, dice) {
         return status;
@@ -401,6 +412,50 @@ async fn an_endpoint_that_takes_little_gets_little_at_a_time() {
 }
 
 #[tokio::test]
+async fn after_a_413_more_is_sent_at_a_time_again() {
+    let endpoint = endpoint(2000, None);
+    let (address, _stop) = serve(&endpoint, any()).await;
+    let mut log = Log::new();
+    let mut settings = log.settings();
+    settings.feeds = vec![http_feed(address, false)];
+    log.write(100);
+    let running = log.start(&settings);
+    until("all are there", || {
+        endpoint.lock().arrived.text() == log.lines
+    })
+    .await;
+    endpoint.lock().most = 1 << 20;
+    log.write(3000);
+    until("the others too", || {
+        endpoint.lock().arrived.text() == log.lines
+    })
+    .await;
+    running.stop().await;
+    assert!(endpoint.lock().largest > 10_000);
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_is_tried_until_it_is_taken_and_none_is_left_out() {
+    let endpoint = endpoint(100, None);
+    let (address, _stop) = serve(&endpoint, any()).await;
+    let mut log = Log::new();
+    let mut settings = log.settings();
+    settings.feeds = vec![http_feed(address, false)];
+    log.write(5);
+    let running = log.start(&settings);
+    let refused = "hallpass_audit_ship_failures_total{destination=\"siem\",reason=\"too_large\"}";
+    until("it is tried again", || running.metric(refused) >= 6.0).await;
+    assert!(endpoint.lock().arrived.lines.is_empty());
+    assert_eq!(log.flow.needed(), 1);
+    endpoint.lock().most = 1 << 20;
+    until("all are there", || {
+        endpoint.lock().arrived.text() == log.lines
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn an_endpoint_that_was_away_misses_nothing_and_too_much_is_too_much() {
     let endpoint = endpoint(1 << 20, None);
     let (address, stop) = serve(&endpoint, any()).await;
@@ -545,16 +600,49 @@ async fn syslog_sends_again_what_a_broken_connection_may_have_swallowed() {
 
 #[tokio::test]
 async fn another_log_in_the_same_place_is_sent_from_its_beginning() {
-    let arrived = Arc::new(Mutex::new(Arrived::default()));
-    let address = syslog(Arc::clone(&arrived), None).await;
+    // Longer than this one, or shorter, or as long; and none that names no record at all.
+    for seq in [1000, 4, 10] {
+        let arrived = Arc::new(Mutex::new(Arrived::default()));
+        let address = syslog(Arc::clone(&arrived), None).await;
+        let mut log = Log::new();
+        let mut settings = log.settings();
+        settings.feeds = vec![syslog_feed(address)];
+        let mark = Mark::new(&settings.marks, "logs", &format!("syslog+tcp://{address}"));
+        let hash = Hash::of(b"another");
+        mark.save(Head { seq, hash }).unwrap();
+        log.write(10);
+        let running = log.start(&settings);
+        until("all are there", || arrived.lock().text() == log.lines).await;
+        running.stop().await;
+        assert_eq!(mark.load().unwrap(), Some(log.head));
+    }
+}
+
+#[tokio::test]
+async fn another_log_is_shipped_whatever_the_bucket_has_of_the_one_before() {
     let mut log = Log::new();
+    let there = tempfile::tempdir().unwrap();
     let mut settings = log.settings();
-    settings.feeds = vec![syslog_feed(address)];
-    let mark = Mark::new(&settings.marks, "logs", &format!("syslog+tcp://{address}"));
-    mark.save(1000).unwrap();
-    log.write(10);
+    settings.bucket = Some(local_bucket(there.path()));
+    let url = format!("file://{}", there.path().display());
+    let mark = Mark::new(&settings.marks, BUCKET, &url);
+    let hash = Hash::of(b"another");
+    mark.save(Head { seq: 41, hash }).unwrap();
+    for _ in 0..2 {
+        log.write(20);
+        log.seal();
+    }
+    log.write(7);
     let running = log.start(&settings);
-    until("all are there", || arrived.lock().text() == log.lines).await;
+    assert!(running.metric("hallpass_audit_ship_lag_segments{destination=\"bucket\"}") > 0.0);
+    let last = there.path().join(FileKind::Index.name(21));
+    until("all are there", || last.exists()).await;
+    assert!(there.path().join(FileKind::Sealed.name(1)).exists());
     running.stop().await;
-    assert_eq!(mark.load().unwrap(), Some(11));
+
+    // Its own mark is believed, also when what it names was deleted as retention does.
+    let before = mark.load().unwrap().unwrap();
+    assert_eq!(before.seq, 40);
+    fs::remove_file(log.folder.path().join(FileKind::Sealed.name(21))).unwrap();
+    assert_eq!(mark.resume(log.folder.path(), 48).unwrap(), 41);
 }

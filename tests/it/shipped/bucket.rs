@@ -113,7 +113,7 @@ async fn segments_are_locked_and_the_head_is_not() {
     let objects = wait::until_some("segments are there", Duration::from_secs(30), some).await;
     for (name, object) in &objects {
         match name.as_str() {
-            "HEAD" => assert_eq!(object.mode, None),
+            "HEAD" | "HEAD.live" => assert_eq!(object.mode, None),
             _ => {
                 assert_eq!(object.mode.as_deref(), Some("COMPLIANCE"), "{name}");
                 let years = object.until.as_ref().unwrap()[..4].parse::<u32>().unwrap();
@@ -163,4 +163,42 @@ async fn beyond_the_local_limit_nothing_is_forwarded_until_it_is_shipped() {
     assert_eq!(grant.login.ask("select 'room again'"), "room again");
     let logged = cluster.statements().await;
     assert!(!logged.iter().any(|s| s.sql.contains("without room")));
+}
+
+/// Verifies a copy as whoever finds it would: a folder like any other.
+fn verify(copy: &Path) {
+    let mut verify = Process::command();
+    verify.args(["audit", "verify", "--from"]).arg(copy);
+    let verified = verify.output().unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+}
+
+#[tokio::test]
+async fn a_copy_in_a_folder_verifies_while_hallpass_runs_and_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    let cluster = Cluster::start();
+    let ship = format!("[audit.ship]\nurl = \"file://{}\"\n", copy.display());
+    let setup = Setup::new(&cluster).proxy("tls = \"off\"");
+    let mut hallpass = Process::start(setup.section(SMALL).section(&ship)).await;
+    let grant = hallpass.grant("maya", "orders-admin", "10m").await;
+    let live = || std::future::ready(copy.join("HEAD.live").exists());
+    for round in 0..4 {
+        work(&grant, round);
+        let lag = "hallpass_audit_ship_lag_segments{destination=\"bucket\"}";
+        let caught_up =
+            || async { copy.join("HEAD").exists() && hallpass.metric(lag).await == 0.0 };
+        wait::until("it has caught up", Duration::from_secs(30), caught_up).await;
+        wait::until("the head too", Duration::from_secs(30), live).await;
+        verify(&copy);
+    }
+    hallpass.signal(nix::sys::signal::Signal::SIGTERM);
+    hallpass.exit(Duration::from_secs(10)).await;
+    verify(&copy);
+    let ahead = fs::read(copy.join("HEAD.live")).unwrap();
+    assert_eq!(
+        ahead,
+        fs::read(hallpass.folder().join("data/audit/HEAD")).unwrap()
+    );
+    assert_ne!(ahead, fs::read(copy.join("HEAD")).unwrap());
 }
