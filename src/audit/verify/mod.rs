@@ -13,6 +13,7 @@ mod line;
 mod reading;
 mod report;
 mod signatures;
+mod stretches;
 #[cfg(test)]
 mod tests;
 mod torn;

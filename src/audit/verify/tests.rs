@@ -55,6 +55,14 @@ impl Writer {
         self.link(event);
     }
 
+    /// Goes away as in a crash, or as somebody does who adds to a log: nothing is signed.
+    fn leave(&mut self) -> (u64, Head) {
+        let (first, lines) = self.segment.take().unwrap();
+        std::fs::write(self.path().join(FileKind::Raw.name(first)), lines).unwrap();
+        self.previous = Some(first);
+        (first, self.head)
+    }
+
     /// Signs, and closes the segment; the number of its first record and its last.
     fn close(&mut self) -> (u64, Head) {
         let (seq, prev) = (self.head.seq + 1, self.head.hash);
@@ -62,10 +70,7 @@ impl Writer {
             key: self.key.public(),
             signature: self.key.sign(seq, &prev, Timestamp::UNIX_EPOCH),
         });
-        let (first, lines) = self.segment.take().unwrap();
-        std::fs::write(self.path().join(FileKind::Raw.name(first)), lines).unwrap();
-        self.previous = Some(first);
-        (first, self.head)
+        self.leave()
     }
 
     /// A segment with these.
@@ -244,6 +249,52 @@ fn what_says_that_records_were_deleted_has_to_be_signed_and_to_fit() {
     log.segment(&[deleted(1, other)]);
     let fault = log.verify().faults.remove(0);
     assert_eq!((fault.kind, fault.seq), (FaultKind::Chain, last.seq + 1));
+}
+
+#[test]
+fn what_the_next_start_signs_of_others_declares_nothing() {
+    let mut log = Writer::new();
+    log.segment(&[Event::Stopped]);
+    let (first, last) = log.segment(&[Event::Stopped]);
+    let before = log.segment(&[Event::Stopped]).1;
+    log.delete(first);
+    // Behind a checkpoint, and the next start takes it over.
+    log.write(&deleted(first, last));
+    let (_, end) = log.leave();
+    log.segment(&[Event::Stopped]);
+    let report = log.verify();
+    let fault = &report.faults[0];
+    assert_eq!((fault.kind, fault.seq), (FaultKind::Missing, first));
+    assert!(fault.means.contains("only record"), "{}", fault.means);
+    assert_eq!((report.taken_over, report.taken_over_records), (1, 2));
+    let named = format!("records {} to {} were not signed", before.seq + 1, end.seq);
+    assert!(report.notes.iter().any(|note| note.contains(&named)));
+    // hallpass says so itself.
+    log.segment(&[deleted(first, last)]);
+    assert_sound(&log.verify());
+}
+
+#[test]
+fn what_a_crash_left_unsigned_is_told_once_and_is_fine() {
+    let mut log = Writer::new();
+    log.segment(&[Event::Stopped]);
+    log.write(&Event::Stopped);
+    log.leave();
+    log.write(&Event::Stopped);
+    log.leave();
+    let report = log.verify();
+    // The last segment's end is what is not signed yet.
+    assert_eq!((report.taken_over, report.taken_over_records), (1, 2));
+    log.segment(&[Event::Stopped]);
+    let report = log.verify();
+    assert_sound(&report);
+    assert_eq!((report.taken_over, report.taken_over_records), (1, 4));
+    let told: Vec<_> = report
+        .notes
+        .iter()
+        .filter(|it| it.contains("records 4 to 7"))
+        .collect();
+    assert_eq!(told.len(), 1, "{:?}", report.notes);
 }
 
 #[test]

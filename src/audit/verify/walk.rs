@@ -21,6 +21,7 @@ use super::line::Line;
 use super::reading::{Lines, Piece};
 use super::report::{Moment, Report};
 use super::signatures::Signatures;
+use super::stretches::Stretches;
 use super::torn::Torn;
 use super::{Demands, Progress};
 
@@ -67,6 +68,7 @@ pub(super) struct Walk<'a> {
     ledger: Ledger,
     signatures: Signatures,
     gaps: Gaps,
+    stretches: Stretches,
     anchors: Anchors,
     torn: Torn,
     /// Records with a time long before that of the record before them.
@@ -93,6 +95,7 @@ impl<'a> Walk<'a> {
             ledger: Ledger::default(),
             signatures: Signatures::new(&demands.keys),
             gaps: Gaps::default(),
+            stretches: Stretches::default(),
             anchors: Anchors::given(&demands.heads),
             torn: Torn::default(),
             steps_back: 0,
@@ -251,8 +254,11 @@ impl<'a> Walk<'a> {
         if let Err(objection) = self.ledger.event(&record.event) {
             self.object(record.seq, objection);
         }
-        self.gaps.declare(record)?;
-        self.signatures.checkpoint(bytes, record, &self.here)
+        self.gaps.claim(record);
+        match self.signatures.checkpoint(bytes, record, &self.here)? {
+            true => self.gaps.sign(),
+            false => Ok(()),
+        }
     }
 
     fn object(&mut self, seq: u64, (what, means): Objection) {

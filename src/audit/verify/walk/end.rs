@@ -36,6 +36,9 @@ impl Walk<'_> {
             _ => report.records,
         };
         report.deleted = self.gaps.deleted();
+        report.taken_over = self.stretches.count;
+        report.taken_over_records = self.stretches.records;
+        report.notes.extend(self.stretches.notes());
         report.head = self.head;
         Ok(report)
     }
@@ -43,7 +46,7 @@ impl Walk<'_> {
     fn check_end(&mut self) -> io::Result<()> {
         let last = self.head.unwrap_or(Head::START).seq;
         let signed = self.signatures.signed.map(|signed| signed.seq);
-        let mut faults = self.gaps.finish(signed);
+        let mut faults = self.gaps.finish();
         match self.anchors.finish(last, &self.place) {
             Ok(note) => self.report.notes.extend(note),
             Err(fault) => faults.push(fault),

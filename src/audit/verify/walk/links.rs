@@ -29,7 +29,7 @@ impl Walk<'_> {
     }
 
     fn follow(&self, head: Head, line: &Line<'_>, bytes: &[u8]) -> Result<(), Fault> {
-        let (seq, due) = (line.seq(), head.seq + 1);
+        let (seq, due) = (line.seq(), head.seq.saturating_add(1));
         let follows = line.follows(&head.hash);
         if seq == due {
             return match follows {
@@ -84,8 +84,9 @@ impl Walk<'_> {
 
     /// The first record of a segment.
     fn begin_segment(&mut self, line: &Line<'_>, bytes: &[u8]) -> Result<(), Fault> {
+        self.leave_segment();
         let first = self.segment.first;
-        let due = self.head.map_or(1, |head| head.seq + 1);
+        let due = self.head.map_or(1, |head| head.seq.saturating_add(1));
         if line.seq() != first {
             return Err(self.misnamed(line));
         }
@@ -100,6 +101,15 @@ impl Walk<'_> {
             self.follow(self.head.unwrap_or(Head::START), line, bytes)?;
         }
         self.check_opening(line)
+    }
+
+    /// The segment before gets nothing any more.
+    fn leave_segment(&mut self) {
+        if let (Some(first), Some(last)) = (self.before, self.head) {
+            let signed = self.signatures.signed.map(|signed| signed.seq);
+            self.stretches.left((first, last.seq), signed);
+        }
+        self.gaps.segment();
     }
 
     fn misnamed(&self, line: &Line<'_>) -> Fault {
