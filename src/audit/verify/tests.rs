@@ -210,16 +210,19 @@ fn deleted_segments_nobody_speaks_of_are_missing() {
         (fault.kind, fault.seq, fault.last),
         (FaultKind::Missing, 1, last.seq)
     );
-    // A part of a log need not have its beginning; nor one whose beginning is known.
-    let part = Demands {
-        part: true,
-        ..Demands::default()
-    };
+    // A part of a log need not have its beginning. That it was there once does not excuse a whole.
     let known = Demands {
         heads: vec![last],
         ..Demands::default()
     };
+    let fault = log.verify_with(&known).faults.remove(0);
+    assert_eq!((fault.kind, fault.seq), (FaultKind::Missing, 1));
+    let part = Demands {
+        part: true,
+        ..Demands::default()
+    };
     assert_sound(&log.verify_with(&part));
+    let known = Demands { part: true, ..known };
     assert_sound(&log.verify_with(&known));
 }
 

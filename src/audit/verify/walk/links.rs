@@ -133,8 +133,7 @@ impl Walk<'_> {
             seq: self.segment.first - 1,
             hash,
         };
-        let known = self.demands.heads.contains(&last);
-        let excused = self.head.is_none() && (self.demands.part || known);
+        let excused = self.head.is_none() && self.demands.part;
         self.gaps.meet((due, last.seq), hash, &self.here, excused);
         self.report
             .notes
