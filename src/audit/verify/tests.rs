@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::archive::Archive;
-use super::super::files::FileKind;
+use super::super::files::{FileKind, HEAD};
 use super::super::source::Directory;
 use super::super::{
     Batch, Event, Gap, Hash, Head, Origin, Outcome, Record, SigningKey, StatementKind, reader, seal,
@@ -70,6 +70,9 @@ impl Writer {
             key: self.key.public(),
             signature: self.key.sign(seq, &prev, Timestamp::UNIX_EPOCH),
         });
+        let (_, lines) = self.segment.as_ref().unwrap();
+        let line = lines.split_inclusive(|byte| *byte == b'\n').next_back();
+        std::fs::write(self.path().join(HEAD), line.unwrap()).unwrap();
         self.leave()
     }
 
@@ -222,7 +225,10 @@ fn deleted_segments_nobody_speaks_of_are_missing() {
         ..Demands::default()
     };
     assert_sound(&log.verify_with(&part));
-    let known = Demands { part: true, ..known };
+    let known = Demands {
+        part: true,
+        ..known
+    };
     assert_sound(&log.verify_with(&known));
 }
 
@@ -252,6 +258,23 @@ fn what_says_that_records_were_deleted_has_to_be_signed_and_to_fit() {
     log.segment(&[deleted(1, other)]);
     let fault = log.verify().faults.remove(0);
     assert_eq!((fault.kind, fault.seq), (FaultKind::Chain, last.seq + 1));
+}
+
+#[test]
+fn a_log_with_checkpoints_has_the_copy_of_the_last() {
+    let mut log = Writer::new();
+    log.segment(&[Event::Stopped]);
+    let kept = log.head;
+    let (last, _) = log.segment(&[Event::Stopped]);
+    log.delete(last);
+    std::fs::remove_file(log.path().join(HEAD)).unwrap();
+    let fault = log.verify().faults.remove(0);
+    assert_eq!((fault.kind, fault.seq), (FaultKind::Head, kept.seq + 1));
+    let part = Demands {
+        part: true,
+        ..Demands::default()
+    };
+    assert_sound(&log.verify_with(&part));
 }
 
 #[test]

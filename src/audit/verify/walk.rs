@@ -70,6 +70,8 @@ pub(super) struct Walk<'a> {
     gaps: Gaps,
     stretches: Stretches,
     anchors: Anchors,
+    /// Whether the copy of the last checkpoint is there.
+    has_copy: bool,
     torn: Torn,
     /// Records with a time long before that of the record before them.
     steps_back: u64,
@@ -97,6 +99,7 @@ impl<'a> Walk<'a> {
             gaps: Gaps::default(),
             stretches: Stretches::default(),
             anchors: Anchors::given(&demands.heads),
+            has_copy: false,
             torn: Torn::default(),
             steps_back: 0,
             report: Report {
@@ -109,19 +112,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes the copy of the last checkpoint.
-    pub(super) fn begin(&mut self, copy: Option<&[u8]>) -> Result<(), Stop> {
-        match copy {
-            Some(line) => {
-                if let Err(fault) = self.anchors.copy(line, self.archive.source().lags()) {
-                    self.report.faults.push(fault);
-                }
-            }
-            None if self.demands.part => {}
-            None => self.note(
-                "there is no HEAD beside the segments: whether the end was cut off, only --head can tell",
-            ),
+    pub(super) fn begin(&mut self, copy: Option<&[u8]>) {
+        self.has_copy = copy.is_some();
+        if let Some(line) = copy
+            && let Err(fault) = self.anchors.copy(line, self.archive.source().lags())
+        {
+            self.report.faults.push(fault);
         }
-        Ok(())
     }
 
     pub(super) fn progress(&self) -> Progress {
