@@ -428,6 +428,90 @@ fn what_was_set_aside_is_looked_at() {
 }
 
 #[test]
+fn what_is_said_to_be_set_aside_elsewhere_is_a_note() {
+    for file in [".", "x/y.torn", "HEAD", "directory.torn"] {
+        let mut log = Writer::new();
+        std::fs::create_dir(log.path().join("directory.torn")).unwrap();
+        log.segment(&[Event::SegmentTorn {
+            file: file.to_owned(),
+            bytes: 3,
+            sha256: String::new(),
+        }]);
+        let report = log.verify();
+        assert_sound(&report);
+        let said = |note: &String| note.contains("set aside") && note.contains(file);
+        assert!(report.notes.iter().any(said), "{:?}", report.notes);
+    }
+}
+
+#[test]
+fn numbers_that_no_record_has_are_a_fault_and_no_panic() {
+    for first in [0, u64::MAX - 1, u64::MAX] {
+        let mut log = Writer::new();
+        let last = Head {
+            seq: first.saturating_sub(1),
+            hash: Hash::of(b"other"),
+        };
+        log.head = last;
+        let record = |seq: u64, event: &Event| {
+            let mut lines = Vec::new();
+            let mut head = Head::START;
+            Batch::of(Timestamp::UNIX_EPOCH, event).link(&mut head, &mut lines);
+            let line = String::from_utf8(lines).unwrap();
+            let line = line.replace("\"seq\":1,", &format!("\"seq\":{seq},"));
+            line.replace(&Hash::NONE.to_string(), &last.hash.to_string())
+        };
+        let opened = Event::SegmentOpened {
+            previous: None,
+            key: log.key.public(),
+        };
+        let all: String = [
+            record(first, &opened),
+            record(u64::MAX, &Event::Stopped),
+            record(u64::MAX, &Event::Stopped),
+        ]
+        .concat();
+        std::fs::write(log.path().join(FileKind::Raw.name(first)), all).unwrap();
+        for part in [false, true] {
+            let report = log.verify_with(&Demands {
+                part,
+                heads: vec![Head {
+                    seq: u64::MAX,
+                    hash: Hash::NONE,
+                }],
+                ..Demands::default()
+            });
+            assert!(!report.sound, "{first}");
+        }
+    }
+}
+
+#[test]
+fn what_is_too_large_to_be_hallpass_s_is_a_fault() {
+    let mut log = Writer::new();
+    let (first, _) = log.segment(&[Event::Stopped]);
+    let head = log.path().join(HEAD);
+    let kept = std::fs::read(&head).unwrap();
+    std::fs::File::create(&head)
+        .unwrap()
+        .set_len(1 << 30)
+        .unwrap();
+    assert_eq!(log.verify().faults[0].kind, FaultKind::Head);
+    std::fs::write(&head, kept).unwrap();
+    // A hole of zeros is a line without an end.
+    let raw = log.path().join(FileKind::Raw.name(first));
+    let file = std::fs::File::options().write(true).open(raw).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let report = log.verify();
+    let fault = &report.faults[0];
+    assert_eq!(
+        (fault.kind, fault.seq, fault.line),
+        (FaultKind::NotARecord, 4, Some(4))
+    );
+    assert!(fault.what.contains("larger"), "{}", fault.what);
+}
+
+#[test]
 fn a_light_look_sees_what_a_whole_reading_does() {
     let mut log = Writer::new();
     log.segment(&[opened(), started(1), finished(1, Outcome::Failed), closed()]);

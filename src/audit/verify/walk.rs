@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::archive::{Archive, Stored};
+use super::super::archive::{self, Archive, Stored};
 use super::super::files::FileKind;
 use super::super::index::Index;
 use super::super::{Hash, Head};
@@ -133,6 +133,10 @@ impl<'a> Walk<'a> {
         match piece {
             Piece::Segment(segment) => self.open(segment),
             Piece::Lines(lines) => self.lines(&lines)?,
+            Piece::Endless(what) => {
+                self.here.line += 1;
+                return Err(self.no_record(&what).into());
+            }
             Piece::Damaged(what) => return Err(self.damaged(&what).into()),
             Piece::End => self.close()?,
         }
@@ -154,6 +158,9 @@ impl<'a> Walk<'a> {
         for (number, (line, hash)) in each.enumerate() {
             self.here.line += 1;
             let read = Line::read(line).map_err(|why| self.no_record(&why))?;
+            if read.seq() == u64::MAX {
+                return Err(self.no_record("no record has this number").into());
+            }
             let at = read
                 .at()
                 .ok_or_else(|| self.no_record("its time is none"))?;
@@ -172,7 +179,8 @@ impl<'a> Walk<'a> {
 
     /// The number that the next record must have.
     fn due(&self) -> u64 {
-        self.head.map_or(self.segment.first, |head| head.seq + 1)
+        self.head
+            .map_or(self.segment.first, |head| head.seq.saturating_add(1))
     }
 
     fn no_record(&self, why: &str) -> Fault {
@@ -293,7 +301,8 @@ impl<'a> Walk<'a> {
 
     fn check_index(&mut self) -> io::Result<()> {
         let name = FileKind::Index.name(self.segment.first);
-        let bytes = match self.archive.source().read(&name) {
+        let read = archive::read_index(self.archive.source(), self.segment.first);
+        let bytes = match read {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !self.demands.part {
@@ -303,6 +312,8 @@ impl<'a> Walk<'a> {
                 }
                 return Ok(());
             }
+            // Too large to be one.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Vec::new(),
             Err(error) => return Err(error),
         };
         let place = Place {

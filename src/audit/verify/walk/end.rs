@@ -34,7 +34,7 @@ impl Walk<'_> {
         report.keys = self.signatures.keys;
         report.signed = self.signatures.signed;
         report.unsigned = match (report.signed, report.last) {
-            (Some(signed), Some(last)) => last.seq - signed.seq,
+            (Some(signed), Some(last)) => last.seq.saturating_sub(signed.seq),
             _ => report.records,
         };
         report.deleted = self.gaps.deleted();
@@ -57,7 +57,7 @@ impl Walk<'_> {
             let first = self.report.first.map_or(1, |first| first.seq);
             faults.push(self.unsigned(first, last));
         } else if self.demands.closed && signed != Some(last) {
-            faults.push(self.unsigned(signed.unwrap_or(0) + 1, last));
+            faults.push(self.unsigned(signed.unwrap_or(0).saturating_add(1), last));
         }
         if self.demands.closed && !self.ledger.open.is_empty() {
             let what = "connections are open after the last record";

@@ -60,7 +60,7 @@ impl Walk<'_> {
         let seq = head.seq;
         let what = format!(
             "record {seq} is not the one that record {} was linked to when it was written",
-            seq + 1
+            seq.saturating_add(1)
         );
         if let Line::Other(record) = line
             && self.vouches(record, bytes)
@@ -72,7 +72,7 @@ impl Walk<'_> {
             "record {seq} was changed, or the one after it, or all from there on were replaced"
         );
         let fault = self.place.fault(FaultKind::Chain, seq, what, means);
-        fault.up_to(seq + 1)
+        fault.up_to(seq.saturating_add(1))
     }
 
     /// Whether a record is a checkpoint of the log's own key: then it was not changed itself.
@@ -130,7 +130,7 @@ impl Walk<'_> {
     fn skip(&mut self, due: u64, line: &Line<'_>) -> Result<(), Fault> {
         let hash = line.prev().unwrap_or(Hash::NONE);
         let last = Head {
-            seq: self.segment.first - 1,
+            seq: self.segment.first.saturating_sub(1),
             hash,
         };
         let excused = self.head.is_none() && self.demands.part;
