@@ -9,6 +9,12 @@ use super::{Head, Record};
 
 /// Bytes of a block of a segment that is not read by its index, about.
 const BLOCK: usize = 1024 * 1024;
+/// Bytes of a line that hallpass never writes: it puts long statements into parts.
+const LONGEST: usize = 64 * 1024 * 1024;
+/// Bytes of a frame, compressed or not, and of an index, that hallpass never makes.
+pub(super) const LARGEST: usize = 256 * 1024 * 1024;
+/// Bytes of a copy of a checkpoint that hallpass never makes.
+const LARGEST_HEAD: usize = 64 * 1024;
 
 /// A log, wherever it is.
 pub struct Archive {
@@ -96,7 +102,7 @@ impl Archive {
         if segment.kind == FileKind::Raw {
             return Ok(None);
         }
-        match self.source.read(&FileKind::Index.name(segment.first)) {
+        match read_index(self.source(), segment.first) {
             Ok(bytes) => Index::parse(&bytes).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -108,11 +114,7 @@ impl Archive {
     /// # Errors
     /// If it cannot be read.
     pub fn head_line(&self) -> io::Result<Option<Vec<u8>>> {
-        match self.source.read(HEAD) {
-            Ok(line) => Ok(Some(line)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        head_line(self.source())
     }
 
     /// The last whole record of the last segment that has one.
@@ -175,11 +177,16 @@ impl Archive {
     /// The lines of one frame of a sealed segment.
     ///
     /// # Errors
-    /// If it cannot be read or decompressed.
+    /// If it cannot be read or decompressed, or is larger than any can be.
     pub fn frame(&self, segment: &Stored, frame: &Frame) -> io::Result<Block> {
-        let range = frame.offset..frame.offset + frame.compressed;
+        let fits = |bytes: u64| usize::try_from(bytes).ok().filter(|it| *it <= LARGEST);
+        let end = frame.offset.checked_add(frame.compressed);
+        let (Some(end), Some(_), Some(capacity)) = (end, fits(frame.compressed), fits(frame.bytes))
+        else {
+            return Err(too_large("a frame"));
+        };
+        let range = frame.offset..end;
         let compressed = self.source.read_range(&segment.file(), range)?;
-        let capacity = usize::try_from(frame.bytes).map_err(io::Error::other)?;
         let bytes = zstd::bulk::decompress(&compressed, capacity)?;
         Ok(Block { bytes })
     }
@@ -193,11 +200,43 @@ impl Archive {
     }
 }
 
+/// The line of the last checkpoint, as [`Archive::head_line`].
+pub(super) fn head_line(source: &dyn Source) -> io::Result<Option<Vec<u8>>> {
+    match read_at_most(source, HEAD, LARGEST_HEAD) {
+        Ok(line) => Ok(Some(line)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The bytes of a segment's index.
+pub(super) fn read_index(source: &dyn Source, first: u64) -> io::Result<Vec<u8>> {
+    read_at_most(source, &FileKind::Index.name(first), LARGEST)
+}
+
+/// A file that is no larger than `most`: who can write to the folder is not to take all memory.
+fn read_at_most(source: &dyn Source, file: &str, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut file_to_most = source.open(file)?.take(most as u64 + 1);
+    file_to_most.read_to_end(&mut bytes)?;
+    match bytes.len() > most {
+        true => Err(too_large(file)),
+        false => Ok(bytes),
+    }
+}
+
+fn too_large(what: &str) -> io::Error {
+    let what = format!("{what} is larger than hallpass makes any");
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
 /// Cuts what it reads into blocks at line ends.
 struct LineBlocks<R> {
     reader: R,
     /// Bytes of a block, about.
     block: usize,
+    /// Bytes that a line may have, about.
+    longest: usize,
     /// The beginning of a line whose end is not read yet.
     rest: Vec<u8>,
     ended: bool,
@@ -208,6 +247,7 @@ impl<R: Read> LineBlocks<R> {
         Self {
             reader,
             block,
+            longest: LONGEST,
             rest: Vec::new(),
             ended: false,
         }
@@ -226,6 +266,9 @@ impl<R: Read> LineBlocks<R> {
                 return Ok(Some(Block { bytes }));
             }
             looked_at = bytes.len();
+            if looked_at > self.longest {
+                return Err(too_large("a line"));
+            }
         }
         Ok((!bytes.is_empty()).then_some(Block { bytes }))
     }
@@ -268,6 +311,57 @@ mod tests {
             prop_assert_eq!(together, bytes);
             let torn_blocks = blocks.iter().filter(|block| !block.is_whole()).count();
             prop_assert_eq!(torn_blocks, usize::from(torn));
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_not_read_whole() {
+        let endless = io::repeat(b'x');
+        let lines = LineBlocks {
+            longest: 1024,
+            ..LineBlocks::new((&b"a\nb\n"[..]).chain(endless), 128)
+        };
+        let blocks: Vec<io::Result<Block>> = lines.collect();
+        let (last, before) = blocks.split_last().unwrap();
+        assert!(last.is_err());
+        let before = before.iter().flat_map(|it| it.as_ref().unwrap().lines());
+        assert_eq!(before.count(), 2);
+    }
+
+    #[test]
+    fn a_frame_is_not_believed_to_be_what_none_can_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = crate::audit::source::Directory(dir.path().to_owned());
+        let archive = Archive::open(Box::new(source)).unwrap();
+        let segment = Stored {
+            first: 1,
+            kind: FileKind::Sealed,
+        };
+        std::fs::write(dir.path().join(segment.file()), "").unwrap();
+        let frame = Frame {
+            offset: 0,
+            compressed: 1,
+            sha256: crate::audit::Hash::NONE,
+            bytes: 1,
+            first: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        for frame in [
+            Frame {
+                offset: u64::MAX,
+                ..frame.clone()
+            },
+            Frame {
+                compressed: u64::MAX,
+                ..frame.clone()
+            },
+            Frame {
+                bytes: u64::MAX,
+                ..frame
+            },
+        ] {
+            let error = archive.frame(&segment, &frame).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{frame:?}");
         }
     }
 }

@@ -103,7 +103,7 @@ impl Head {
     #[must_use]
     pub fn followed_by(self, line: &[u8]) -> Self {
         Self {
-            seq: self.seq + 1,
+            seq: self.seq.saturating_add(1),
             hash: Hash::of(line),
         }
     }

@@ -69,7 +69,7 @@ impl Frames {
     pub(super) fn add(&mut self, frame: u32) {
         match self.0.last_mut() {
             Some((_, last)) if *last == frame => {}
-            Some((_, last)) if *last + 1 == frame => *last = frame,
+            Some((_, last)) if last.checked_add(1) == Some(frame) => *last = frame,
             _ => self.0.push((frame, frame)),
         }
     }
@@ -104,7 +104,8 @@ impl Index {
 
     /// How many records the segment has.
     pub fn records(&self) -> u64 {
-        self.last.seq + 1 - self.first
+        let behind = self.last.seq.saturating_add(1);
+        behind.saturating_sub(self.first)
     }
 }
 
@@ -140,7 +141,7 @@ impl Indexer {
             .index
             .frames
             .last()
-            .map_or(0, |f| f.offset + f.compressed);
+            .map_or(0, |f| f.offset.saturating_add(f.compressed));
         let number = u32::try_from(self.index.frames.len()).map_err(io::Error::other)?;
         let mut first = None;
         for line in lines.split_inclusive(|byte| *byte == b'\n') {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::super::archive;
 use super::super::files::HEAD;
 use super::super::source::Source;
 use super::super::{Event, Hash, Head, Record};
@@ -93,7 +94,7 @@ impl Anchors {
     /// Records up to `last`, with this hash, are missing: what is said of them.
     pub(super) fn pass(&mut self, last: Head, place: &Place) -> Result<Vec<String>, Fault> {
         self.check(last, place)?;
-        let kept = self.wanted.split_off(&(last.seq + 1));
+        let kept = self.wanted.split_off(&last.seq.saturating_add(1));
         let passed = std::mem::replace(&mut self.wanted, kept);
         let note = |anchor: &Anchor| format!("{} is of a record that is not there", anchor.name);
         Ok(passed.values().flatten().map(note).collect())
@@ -118,13 +119,13 @@ impl Anchors {
             return Ok(missing(true).map(note));
         };
         let name = &anchor.name;
-        let missing = records(last + 1, *seq);
+        let missing = records(last.saturating_add(1), *seq);
         let what = format!("{name} is of record {seq}, and the log ends with record {last}");
         let means = format!(
             "{missing} {} missing: the end of the log was cut off, or lost with the machine's power",
-            are(last + 1, *seq)
+            are(last.saturating_add(1), *seq)
         );
-        let fault = place.fault(FaultKind::Missing, last + 1, what, means);
+        let fault = place.fault(FaultKind::Missing, last.saturating_add(1), what, means);
         Err(fault.up_to(*seq))
     }
 }
@@ -142,9 +143,9 @@ pub(super) fn is_signed(line: &[u8], record: &Record) -> Option<bool> {
 /// The copy of the last checkpoint, if there is one. To be read before the segments are listed:
 /// then what it names is in them.
 pub(super) fn copy(source: &dyn Source) -> io::Result<Option<Vec<u8>>> {
-    match source.read(HEAD) {
-        Ok(line) => Ok(Some(line)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    match archive::head_line(source) {
+        // Too large to be one: what is wrong with it is said where it is read.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(Vec::new())),
+        read => read,
     }
 }

@@ -41,7 +41,7 @@ impl Contents {
     pub(super) fn frame(&mut self, lines: &Lines, first: u64, at: Timestamp) {
         let Some(frame) = lines.frame else { return };
         let before = self.index.frames.last();
-        let offset = before.map_or(0, |f| f.offset + f.compressed);
+        let offset = before.map_or(0, |f| f.offset.saturating_add(f.compressed));
         if self.index.frames.is_empty() {
             self.index.first_at = at;
         }

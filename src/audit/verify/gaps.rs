@@ -17,10 +17,23 @@ struct Met {
     hash: Hash,
     /// The record behind it.
     place: Place,
-    /// The record that says that it was deleted.
+    /// A record that says that it was deleted, and that may be anybody's.
+    claimed: Option<Claim>,
+    /// The record that says so, and that was signed by the run that wrote it.
     declared: Option<u64>,
     /// Whether nobody has to.
     excused: bool,
+}
+
+/// What a record says of a gap, before that is signed.
+#[derive(Clone, Copy)]
+struct Claim {
+    /// The record.
+    by: u64,
+    /// Whether what is behind the gap goes on behind what it names.
+    fits: bool,
+    /// Whether a checkpoint in the same segment can still come.
+    is_open: bool,
 }
 
 impl Gaps {
@@ -37,6 +50,7 @@ impl Gaps {
             last,
             hash,
             place: place.clone(),
+            claimed: None,
             declared: None,
             excused,
         });
@@ -45,26 +59,39 @@ impl Gaps {
     /// Whether `segment` is among the records that are missing right before `next`.
     pub(super) fn has(&self, segment: u64, next: u64) -> bool {
         let last = self.met.last();
-        last.is_some_and(|it| it.last + 1 == next && (it.first..=it.last).contains(&segment))
+        last.is_some_and(|it| {
+            it.last.saturating_add(1) == next && (it.first..=it.last).contains(&segment)
+        })
     }
 
-    /// A record says what was deleted.
-    pub(super) fn declare(&mut self, record: &Record) -> Result<(), Fault> {
+    /// A record says what was deleted. Whoever may write to the folder can have put it there,
+    /// until it is [`signed`](Self::sign).
+    pub(super) fn claim(&mut self, record: &Record) {
         let Event::SegmentsDeleted { gaps, .. } = &record.event else {
-            return Ok(());
+            return;
         };
         for met in &mut self.met {
             for gap in gaps {
-                met.compare(gap, record.seq)?;
+                met.compare(gap, record.seq);
             }
         }
-        Ok(())
+    }
+
+    /// A checkpoint: what this segment says of gaps is hallpass's own word.
+    pub(super) fn sign(&mut self) -> Result<(), Fault> {
+        self.met.iter_mut().try_for_each(Met::sign)
+    }
+
+    /// Another segment begins. It may be that of another run, which signs what it finds: what was
+    /// not signed in the one before never counts.
+    pub(super) fn segment(&mut self) {
+        let claims = self.met.iter_mut().filter_map(|met| met.claimed.as_mut());
+        claims.for_each(|claim| claim.is_open = false);
     }
 
     /// At the end: a gap that nobody declared, or only in a record that is not signed.
-    pub(super) fn finish(&self, signed: Option<u64>) -> Vec<Fault> {
-        let faults = self.met.iter().filter_map(|met| met.objection(signed));
-        faults.collect()
+    pub(super) fn finish(&self) -> Vec<Fault> {
+        self.met.iter().filter_map(Met::objection).collect()
     }
 
     /// What is not there and need not be.
@@ -80,33 +107,57 @@ impl Gaps {
 }
 
 impl Met {
-    fn compare(&mut self, gap: &Gap, declared: u64) -> Result<(), Fault> {
+    fn compare(&mut self, gap: &Gap, by: u64) {
         let within = gap.first <= self.first && self.last <= gap.last.seq;
         if !within {
-            return Ok(());
+            return;
         }
-        if gap.last.seq == self.last && gap.last.hash != self.hash {
+        let fits = gap.last.seq != self.last || gap.last.hash == self.hash;
+        match &mut self.claimed {
+            Some(claim) if claim.is_open => claim.fits &= fits,
+            claimed => {
+                *claimed = Some(Claim {
+                    by,
+                    fits,
+                    is_open: true,
+                });
+            }
+        }
+    }
+
+    fn sign(&mut self) -> Result<(), Fault> {
+        let Some(claim) = self.claimed.filter(|claim| claim.is_open) else {
+            return Ok(());
+        };
+        if !claim.fits {
             let what = format!(
-                "record {declared} says that {} were deleted, but this one does not go on behind them",
+                "record {} says that {} were deleted, but this one does not go on behind them",
+                claim.by,
                 records(self.first, self.last)
             );
             let means = "what is behind the deleted records was replaced, or is of another log";
-            return Err(self
-                .place
-                .fault(FaultKind::Chain, self.last + 1, what, means));
+            let seq = self.last.saturating_add(1);
+            return Err(self.place.fault(FaultKind::Chain, seq, what, means));
         }
-        self.declared.get_or_insert(declared);
+        self.claimed = None;
+        self.declared.get_or_insert(claim.by);
         Ok(())
     }
 
-    fn objection(&self, signed: Option<u64>) -> Option<Fault> {
+    fn objection(&self) -> Option<Fault> {
+        if self.excused || self.declared.is_some() {
+            return None;
+        }
         let (first, last) = (self.first, self.last);
         let missing = records(first, last);
-        let means = match self.declared {
-            _ if self.excused => return None,
-            Some(declared) if signed.is_some_and(|signed| declared < signed) => return None,
-            Some(declared) => format!(
-                "only record {declared} says that they were deleted, and it is not signed; if hallpass runs and has just deleted them, it will be in a moment"
+        let means = match self.claimed {
+            Some(Claim {
+                by, is_open: true, ..
+            }) => format!(
+                "only record {by} says that they were deleted, and it is not signed; if hallpass runs and has just deleted them, it will be in a moment"
+            ),
+            Some(Claim { by, .. }) => format!(
+                "only record {by} says that they were deleted, and it was not signed when hallpass started next: somebody who may write to the folder can have put it there; hallpass deletes only when such a record is signed"
             ),
             None => {
                 "they were deleted or lost; had hallpass deleted them, a later record would say so"

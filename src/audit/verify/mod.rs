@@ -13,6 +13,7 @@ mod line;
 mod reading;
 mod report;
 mod signatures;
+mod stretches;
 #[cfg(test)]
 mod tests;
 mod torn;
@@ -71,15 +72,14 @@ pub fn verify(
     let copy = anchors::copy(&*source)?;
     let archive = Archive::open(source)?;
     let mut walk = Walk::new(&archive, demands);
-    let stopped = walk.begin(copy.as_deref()).and_then(|()| {
-        thread::scope(|scope| {
-            let (out, pieces) = sync_channel(AHEAD);
-            scope.spawn(|| {
-                let out = out;
-                reading::read(&archive, &out);
-            });
-            check(&mut walk, pieces, progress)
-        })
+    walk.begin(copy.as_deref());
+    let stopped = thread::scope(|scope| {
+        let (out, pieces) = sync_channel(AHEAD);
+        scope.spawn(|| {
+            let out = out;
+            reading::read(&archive, &out);
+        });
+        check(&mut walk, pieces, progress)
     });
     match stopped {
         Ok(()) => walk.finish(None),

@@ -6,13 +6,11 @@ use std::sync::mpsc::SyncSender;
 use zstd::zstd_safe;
 
 use super::super::Hash;
-use super::super::archive::{Archive, Block, Stored};
+use super::super::archive::{Archive, Block, LARGEST, Stored};
 use super::super::files::FileKind;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 256 * 1024;
-/// A frame that is larger, compressed or not, was not made by hallpass.
-const LARGEST: usize = 256 * 1024 * 1024;
 
 /// What is read, in order.
 pub(super) enum Piece {
@@ -20,6 +18,8 @@ pub(super) enum Piece {
     Segment(Stored),
     /// Some lines of it.
     Lines(Lines),
+    /// What follows is too long to be a line.
+    Endless(String),
     /// The rest of it cannot be decompressed.
     Damaged(String),
     /// The segment has ended.
@@ -86,7 +86,13 @@ type Emit<'a> = &'a mut dyn FnMut(io::Result<Piece>) -> Result<(), Over>;
 
 fn raw(file: Box<dyn Read + Send>, emit: Emit<'_>) -> Result<(), Over> {
     for block in Archive::lines(file) {
-        emit(block.map(|block| Piece::Lines(Lines::of(block, None))))?;
+        emit(match block {
+            Ok(block) => Ok(Piece::Lines(Lines::of(block, None))),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Ok(Piece::Endless(error.to_string()))
+            }
+            Err(error) => Err(error),
+        })?;
     }
     Ok(())
 }

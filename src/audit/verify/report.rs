@@ -50,6 +50,11 @@ pub struct Report {
     pub signed: Option<Moment>,
     /// Records behind it.
     pub unsigned: u64,
+    /// Stretches of records that were not signed when their writer went away, and behind which the
+    /// next one went on.
+    pub taken_over: u64,
+    /// The records in them.
+    pub taken_over_records: u64,
     /// Records that are not there, and of which the log says that they were deleted.
     pub deleted: Vec<Deleted>,
     /// The last record: kept elsewhere, it proves later that the log up to it is this one.

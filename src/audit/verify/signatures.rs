@@ -54,15 +54,15 @@ impl Signatures {
         }
     }
 
-    /// A checkpoint.
+    /// A record; whether it is a checkpoint, and signed as it must be.
     pub(super) fn checkpoint(
         &mut self,
         line: &[u8],
         record: &Record,
         place: &Place,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let Event::Checkpoint { key, .. } = &record.event else {
-            return Ok(());
+            return Ok(false);
         };
         let fault = |kind, what: String, means: &str| place.fault(kind, record.seq, what, means);
         if !self.accepts(*key) || self.current.is_some_and(|current| current != *key) {
@@ -83,7 +83,7 @@ impl Signatures {
         if let Some(used) = self.keys.iter_mut().find(|it| it.key == *key) {
             used.checkpoints += 1;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn accepts(&self, key: PublicKey) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::archive::Archive;
-use super::super::files::FileKind;
+use super::super::files::{FileKind, HEAD};
 use super::super::source::Directory;
 use super::super::{
     Batch, Event, Gap, Hash, Head, Origin, Outcome, Record, SigningKey, StatementKind, reader, seal,
@@ -55,6 +55,14 @@ impl Writer {
         self.link(event);
     }
 
+    /// Goes away as in a crash, or as somebody does who adds to a log: nothing is signed.
+    fn leave(&mut self) -> (u64, Head) {
+        let (first, lines) = self.segment.take().unwrap();
+        std::fs::write(self.path().join(FileKind::Raw.name(first)), lines).unwrap();
+        self.previous = Some(first);
+        (first, self.head)
+    }
+
     /// Signs, and closes the segment; the number of its first record and its last.
     fn close(&mut self) -> (u64, Head) {
         let (seq, prev) = (self.head.seq + 1, self.head.hash);
@@ -62,10 +70,10 @@ impl Writer {
             key: self.key.public(),
             signature: self.key.sign(seq, &prev, Timestamp::UNIX_EPOCH),
         });
-        let (first, lines) = self.segment.take().unwrap();
-        std::fs::write(self.path().join(FileKind::Raw.name(first)), lines).unwrap();
-        self.previous = Some(first);
-        (first, self.head)
+        let (_, lines) = self.segment.as_ref().unwrap();
+        let line = lines.split_inclusive(|byte| *byte == b'\n').next_back();
+        std::fs::write(self.path().join(HEAD), line.unwrap()).unwrap();
+        self.leave()
     }
 
     /// A segment with these.
@@ -205,16 +213,22 @@ fn deleted_segments_nobody_speaks_of_are_missing() {
         (fault.kind, fault.seq, fault.last),
         (FaultKind::Missing, 1, last.seq)
     );
-    // A part of a log need not have its beginning; nor one whose beginning is known.
-    let part = Demands {
-        part: true,
-        ..Demands::default()
-    };
+    // A part of a log need not have its beginning. That it was there once does not excuse a whole.
     let known = Demands {
         heads: vec![last],
         ..Demands::default()
     };
+    let fault = log.verify_with(&known).faults.remove(0);
+    assert_eq!((fault.kind, fault.seq), (FaultKind::Missing, 1));
+    let part = Demands {
+        part: true,
+        ..Demands::default()
+    };
     assert_sound(&log.verify_with(&part));
+    let known = Demands {
+        part: true,
+        ..known
+    };
     assert_sound(&log.verify_with(&known));
 }
 
@@ -244,6 +258,69 @@ fn what_says_that_records_were_deleted_has_to_be_signed_and_to_fit() {
     log.segment(&[deleted(1, other)]);
     let fault = log.verify().faults.remove(0);
     assert_eq!((fault.kind, fault.seq), (FaultKind::Chain, last.seq + 1));
+}
+
+#[test]
+fn a_log_with_checkpoints_has_the_copy_of_the_last() {
+    let mut log = Writer::new();
+    log.segment(&[Event::Stopped]);
+    let kept = log.head;
+    let (last, _) = log.segment(&[Event::Stopped]);
+    log.delete(last);
+    std::fs::remove_file(log.path().join(HEAD)).unwrap();
+    let fault = log.verify().faults.remove(0);
+    assert_eq!((fault.kind, fault.seq), (FaultKind::Head, kept.seq + 1));
+    let part = Demands {
+        part: true,
+        ..Demands::default()
+    };
+    assert_sound(&log.verify_with(&part));
+}
+
+#[test]
+fn what_the_next_start_signs_of_others_declares_nothing() {
+    let mut log = Writer::new();
+    log.segment(&[Event::Stopped]);
+    let (first, last) = log.segment(&[Event::Stopped]);
+    let before = log.segment(&[Event::Stopped]).1;
+    log.delete(first);
+    // Behind a checkpoint, and the next start takes it over.
+    log.write(&deleted(first, last));
+    let (_, end) = log.leave();
+    log.segment(&[Event::Stopped]);
+    let report = log.verify();
+    let fault = &report.faults[0];
+    assert_eq!((fault.kind, fault.seq), (FaultKind::Missing, first));
+    assert!(fault.means.contains("only record"), "{}", fault.means);
+    assert_eq!((report.taken_over, report.taken_over_records), (1, 2));
+    let named = format!("records {} to {} were not signed", before.seq + 1, end.seq);
+    assert!(report.notes.iter().any(|note| note.contains(&named)));
+    // hallpass says so itself.
+    log.segment(&[deleted(first, last)]);
+    assert_sound(&log.verify());
+}
+
+#[test]
+fn what_a_crash_left_unsigned_is_told_once_and_is_fine() {
+    let mut log = Writer::new();
+    log.segment(&[Event::Stopped]);
+    log.write(&Event::Stopped);
+    log.leave();
+    log.write(&Event::Stopped);
+    log.leave();
+    let report = log.verify();
+    // The last segment's end is what is not signed yet.
+    assert_eq!((report.taken_over, report.taken_over_records), (1, 2));
+    log.segment(&[Event::Stopped]);
+    let report = log.verify();
+    assert_sound(&report);
+    assert_eq!((report.taken_over, report.taken_over_records), (1, 4));
+    let told: Vec<_> = report
+        .notes
+        .iter()
+        .filter(|it| it.contains("records 4 to 7"))
+        .collect();
+    assert_eq!(told.len(), 1, "{:?}", report.notes);
 }
 
 #[test]
@@ -348,6 +425,90 @@ fn what_was_set_aside_is_looked_at() {
     assert!(!notes(&log).contains(".torn"), "{}", notes(&log));
     std::fs::write(log.path().join("00000000000000000009.torn"), "{\"w").unwrap();
     assert!(notes(&log).contains("was changed"));
+}
+
+#[test]
+fn what_is_said_to_be_set_aside_elsewhere_is_a_note() {
+    for file in [".", "x/y.torn", "HEAD", "directory.torn"] {
+        let mut log = Writer::new();
+        std::fs::create_dir(log.path().join("directory.torn")).unwrap();
+        log.segment(&[Event::SegmentTorn {
+            file: file.to_owned(),
+            bytes: 3,
+            sha256: String::new(),
+        }]);
+        let report = log.verify();
+        assert_sound(&report);
+        let said = |note: &String| note.contains("set aside") && note.contains(file);
+        assert!(report.notes.iter().any(said), "{:?}", report.notes);
+    }
+}
+
+#[test]
+fn numbers_that_no_record_has_are_a_fault_and_no_panic() {
+    for first in [0, u64::MAX - 1, u64::MAX] {
+        let mut log = Writer::new();
+        let last = Head {
+            seq: first.saturating_sub(1),
+            hash: Hash::of(b"other"),
+        };
+        log.head = last;
+        let record = |seq: u64, event: &Event| {
+            let mut lines = Vec::new();
+            let mut head = Head::START;
+            Batch::of(Timestamp::UNIX_EPOCH, event).link(&mut head, &mut lines);
+            let line = String::from_utf8(lines).unwrap();
+            let line = line.replace("\"seq\":1,", &format!("\"seq\":{seq},"));
+            line.replace(&Hash::NONE.to_string(), &last.hash.to_string())
+        };
+        let opened = Event::SegmentOpened {
+            previous: None,
+            key: log.key.public(),
+        };
+        let all: String = [
+            record(first, &opened),
+            record(u64::MAX, &Event::Stopped),
+            record(u64::MAX, &Event::Stopped),
+        ]
+        .concat();
+        std::fs::write(log.path().join(FileKind::Raw.name(first)), all).unwrap();
+        for part in [false, true] {
+            let report = log.verify_with(&Demands {
+                part,
+                heads: vec![Head {
+                    seq: u64::MAX,
+                    hash: Hash::NONE,
+                }],
+                ..Demands::default()
+            });
+            assert!(!report.sound, "{first}");
+        }
+    }
+}
+
+#[test]
+fn what_is_too_large_to_be_hallpass_s_is_a_fault() {
+    let mut log = Writer::new();
+    let (first, _) = log.segment(&[Event::Stopped]);
+    let head = log.path().join(HEAD);
+    let kept = std::fs::read(&head).unwrap();
+    std::fs::File::create(&head)
+        .unwrap()
+        .set_len(1 << 30)
+        .unwrap();
+    assert_eq!(log.verify().faults[0].kind, FaultKind::Head);
+    std::fs::write(&head, kept).unwrap();
+    // A hole of zeros is a line without an end.
+    let raw = log.path().join(FileKind::Raw.name(first));
+    let file = std::fs::File::options().write(true).open(raw).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let report = log.verify();
+    let fault = &report.faults[0];
+    assert_eq!(
+        (fault.kind, fault.seq, fault.line),
+        (FaultKind::NotARecord, 4, Some(4))
+    );
+    assert!(fault.what.contains("larger"), "{}", fault.what);
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! What crashes cut off, set aside in files beside the segments.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
+
+use sha2::{Digest, Sha256};
 
 use super::super::Event;
 use super::super::source::Source;
-use crate::secret::{hex, sha256};
+use crate::secret::hex;
 
 const SUFFIX: &str = ".torn";
+/// Bytes that are read at a time.
+const CHUNK: usize = 64 * 1024;
 
 /// What the log says of files that were set aside.
 #[derive(Default)]
@@ -34,20 +38,23 @@ impl Torn {
     pub(super) fn notes(&self, source: &dyn Source) -> io::Result<Vec<String>> {
         let mut notes = Vec::new();
         for (file, pieces) in &self.pieces {
-            // A name with a path in it would be read from elsewhere.
-            let found = match file.contains(['/', '\\']) {
-                true => Err(io::ErrorKind::NotFound.into()),
-                false => source.read(file),
-            };
-            match found {
-                Ok(bytes) if holds(&bytes, pieces) => {}
-                Ok(_) => notes.push(format!(
+            if !is_aside(file) {
+                notes.push(format!(
+                    "a record says that {file} was set aside after a crash: hallpass gives no such name"
+                ));
+                continue;
+            }
+            match source.open(file).and_then(|found| holds(found, pieces)) {
+                Ok(true) => {}
+                Ok(false) => notes.push(format!(
                     "{file} is not what was set aside after a crash: it was changed since"
                 )),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     notes.push(format!("{file}, set aside after a crash, is not there"));
                 }
-                Err(error) => return Err(error),
+                Err(error) => notes.push(format!(
+                    "{file}, set aside after a crash, cannot be read: {error}"
+                )),
             }
         }
         let unnamed = |name: &String| name.ends_with(SUFFIX) && !self.pieces.contains_key(name);
@@ -58,18 +65,35 @@ impl Torn {
     }
 }
 
+/// Whether hallpass may have set something aside under this name: one with a path in it would be
+/// read from elsewhere.
+fn is_aside(file: &str) -> bool {
+    file.ends_with(SUFFIX) && !file.contains(['/', '\\'])
+}
+
 /// Whether a file is these pieces, one behind the other.
-fn holds(bytes: &[u8], pieces: &[(u64, String)]) -> bool {
-    let mut rest = bytes;
+fn holds(mut file: impl Read, pieces: &[(u64, String)]) -> io::Result<bool> {
     for (len, hash) in pieces {
-        let len = usize::try_from(*len).unwrap_or(usize::MAX);
-        let Some((piece, behind)) = rest.split_at_checked(len) else {
-            return false;
-        };
-        if hex(&sha256(piece)) != *hash {
-            return false;
+        let (read, found) = hash_of((&mut file).take(*len))?;
+        if read != *len || found != *hash {
+            return Ok(false);
         }
-        rest = behind;
     }
-    rest.is_empty()
+    // Nothing may be behind them.
+    Ok(file.read(&mut [0])? == 0)
+}
+
+/// How long it is, and its hash; it is not taken into memory.
+fn hash_of(mut file: impl Read) -> io::Result<(u64, String)> {
+    let mut hash = Sha256::new();
+    let mut bytes = vec![0; CHUNK];
+    let mut all = 0;
+    loop {
+        let read = file.read(&mut bytes)?;
+        if read == 0 {
+            return Ok((all, hex(&hash.finalize())));
+        }
+        hash.update(&bytes[..read]);
+        all += read as u64;
+    }
 }

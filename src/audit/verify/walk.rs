@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::archive::{Archive, Stored};
+use super::super::archive::{self, Archive, Stored};
 use super::super::files::FileKind;
 use super::super::index::Index;
 use super::super::{Hash, Head};
@@ -21,6 +21,7 @@ use super::line::Line;
 use super::reading::{Lines, Piece};
 use super::report::{Moment, Report};
 use super::signatures::Signatures;
+use super::stretches::Stretches;
 use super::torn::Torn;
 use super::{Demands, Progress};
 
@@ -67,7 +68,10 @@ pub(super) struct Walk<'a> {
     ledger: Ledger,
     signatures: Signatures,
     gaps: Gaps,
+    stretches: Stretches,
     anchors: Anchors,
+    /// Whether the copy of the last checkpoint is there.
+    has_copy: bool,
     torn: Torn,
     /// Records with a time long before that of the record before them.
     steps_back: u64,
@@ -93,7 +97,9 @@ impl<'a> Walk<'a> {
             ledger: Ledger::default(),
             signatures: Signatures::new(&demands.keys),
             gaps: Gaps::default(),
+            stretches: Stretches::default(),
             anchors: Anchors::given(&demands.heads),
+            has_copy: false,
             torn: Torn::default(),
             steps_back: 0,
             report: Report {
@@ -106,19 +112,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes the copy of the last checkpoint.
-    pub(super) fn begin(&mut self, copy: Option<&[u8]>) -> Result<(), Stop> {
-        match copy {
-            Some(line) => {
-                if let Err(fault) = self.anchors.copy(line, self.archive.source().lags()) {
-                    self.report.faults.push(fault);
-                }
-            }
-            None if self.demands.part => {}
-            None => self.note(
-                "there is no HEAD beside the segments: whether the end was cut off, only --head can tell",
-            ),
+    pub(super) fn begin(&mut self, copy: Option<&[u8]>) {
+        self.has_copy = copy.is_some();
+        if let Some(line) = copy
+            && let Err(fault) = self.anchors.copy(line, self.archive.source().lags())
+        {
+            self.report.faults.push(fault);
         }
-        Ok(())
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -133,6 +133,10 @@ impl<'a> Walk<'a> {
         match piece {
             Piece::Segment(segment) => self.open(segment),
             Piece::Lines(lines) => self.lines(&lines)?,
+            Piece::Endless(what) => {
+                self.here.line += 1;
+                return Err(self.no_record(&what).into());
+            }
             Piece::Damaged(what) => return Err(self.damaged(&what).into()),
             Piece::End => self.close()?,
         }
@@ -154,6 +158,9 @@ impl<'a> Walk<'a> {
         for (number, (line, hash)) in each.enumerate() {
             self.here.line += 1;
             let read = Line::read(line).map_err(|why| self.no_record(&why))?;
+            if read.seq() == u64::MAX {
+                return Err(self.no_record("no record has this number").into());
+            }
             let at = read
                 .at()
                 .ok_or_else(|| self.no_record("its time is none"))?;
@@ -172,7 +179,8 @@ impl<'a> Walk<'a> {
 
     /// The number that the next record must have.
     fn due(&self) -> u64 {
-        self.head.map_or(self.segment.first, |head| head.seq + 1)
+        self.head
+            .map_or(self.segment.first, |head| head.seq.saturating_add(1))
     }
 
     fn no_record(&self, why: &str) -> Fault {
@@ -251,8 +259,11 @@ impl<'a> Walk<'a> {
         if let Err(objection) = self.ledger.event(&record.event) {
             self.object(record.seq, objection);
         }
-        self.gaps.declare(record)?;
-        self.signatures.checkpoint(bytes, record, &self.here)
+        self.gaps.claim(record);
+        match self.signatures.checkpoint(bytes, record, &self.here)? {
+            true => self.gaps.sign(),
+            false => Ok(()),
+        }
     }
 
     fn object(&mut self, seq: u64, (what, means): Objection) {
@@ -290,7 +301,8 @@ impl<'a> Walk<'a> {
 
     fn check_index(&mut self) -> io::Result<()> {
         let name = FileKind::Index.name(self.segment.first);
-        let bytes = match self.archive.source().read(&name) {
+        let read = archive::read_index(self.archive.source(), self.segment.first);
+        let bytes = match read {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !self.demands.part {
@@ -300,6 +312,8 @@ impl<'a> Walk<'a> {
                 }
                 return Ok(());
             }
+            // Too large to be one.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Vec::new(),
             Err(error) => return Err(error),
         };
         let place = Place {

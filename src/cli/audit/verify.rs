@@ -158,6 +158,14 @@ fn facts(report: &Report) -> String {
     row("connections", connections(report));
     row("statements", statements(report));
     row("signed", signed(report));
+    if report.taken_over > 0 {
+        let what = format!(
+            "{} records in {} stretches: see the notes",
+            count(report.taken_over_records),
+            count(report.taken_over)
+        );
+        row("signed by the next start", what);
+    }
     for key in &report.keys {
         let what = format!("{} ({} checkpoints)", key.key, count(key.checkpoints));
         row("key", what);

@@ -35,13 +35,14 @@ def is_signed(record):
 
 def verify(folder, keys):
     files = sorted(f for f in os.listdir(folder) if f[:20].isdigit() and f[20:] in (".jsonl", ".jsonl.zst"))
-    seq, prev, before, gaps, signed = 0, "0" * 64, None, [], 0
+    seq, prev, before, gaps, signed, said = 0, "0" * 64, None, [], 0, []
     for name in files:
         if name.endswith(".zst") and name[:-4] in files:
             continue  # its sealing has not ended: the raw one counts
         first, records = int(name[:20]), lines(os.path.join(folder, name))
         if records is None:
             fail(seq + 1, f"{name} is damaged")
+        said = []  # unsigned at a segment's end: perhaps not hallpass's
         for place, line in enumerate(records):
             try:
                 record = json.loads(line)
@@ -62,14 +63,16 @@ def verify(folder, keys):
                 for met in gaps:
                     last, hash = gap["last"]["seq"], gap["last"]["hash"]
                     if gap["first"] <= met[0] and met[1] <= last and (last, hash) >= (met[1], met[2]):
-                        met[3] = seq
+                        said.append((met, seq))
             if record["type"] == "checkpoint":
                 if record["key"] not in keys or not is_signed(record):
                     fail(seq, "the checkpoint is signed by somebody else")
+                for met, by in said:  # signed by the run that said it: hallpass's own word
+                    met[3] = by
                 signed = seq
         before = first if records else before
     for first, last, _, declared in gaps:
-        if not declared or declared > signed:
+        if not declared:
             fail(first, f"missing, up to {last}")
     if not signed:
         fail(seq, "nothing is signed")

@@ -3,7 +3,9 @@
 use std::io;
 
 use super::super::super::Head;
-use super::super::fault::{Fault, FaultKind, are, records};
+use super::super::super::files::HEAD;
+use super::super::anchors;
+use super::super::fault::{Fault, FaultKind, Place, are, records};
 use super::super::report::Report;
 use super::Walk;
 
@@ -32,10 +34,13 @@ impl Walk<'_> {
         report.keys = self.signatures.keys;
         report.signed = self.signatures.signed;
         report.unsigned = match (report.signed, report.last) {
-            (Some(signed), Some(last)) => last.seq - signed.seq,
+            (Some(signed), Some(last)) => last.seq.saturating_sub(signed.seq),
             _ => report.records,
         };
         report.deleted = self.gaps.deleted();
+        report.taken_over = self.stretches.count;
+        report.taken_over_records = self.stretches.records;
+        report.notes.extend(self.stretches.notes());
         report.head = self.head;
         Ok(report)
     }
@@ -43,7 +48,7 @@ impl Walk<'_> {
     fn check_end(&mut self) -> io::Result<()> {
         let last = self.head.unwrap_or(Head::START).seq;
         let signed = self.signatures.signed.map(|signed| signed.seq);
-        let mut faults = self.gaps.finish(signed);
+        let mut faults = self.gaps.finish();
         match self.anchors.finish(last, &self.place) {
             Ok(note) => self.report.notes.extend(note),
             Err(fault) => faults.push(fault),
@@ -52,17 +57,42 @@ impl Walk<'_> {
             let first = self.report.first.map_or(1, |first| first.seq);
             faults.push(self.unsigned(first, last));
         } else if self.demands.closed && signed != Some(last) {
-            faults.push(self.unsigned(signed.unwrap_or(0) + 1, last));
+            faults.push(self.unsigned(signed.unwrap_or(0).saturating_add(1), last));
         }
         if self.demands.closed && !self.ledger.open.is_empty() {
             let what = "connections are open after the last record";
             let means = "the log has not come to its end, or its end was cut off";
             faults.push(self.place.fault(FaultKind::Incomplete, last, what, means));
         }
+        faults.extend(self.check_copy(last)?);
         for fault in faults {
             self.add(fault);
         }
         self.remark()
+    }
+
+    /// Where there are checkpoints there is a copy of the last: who cuts the end off must not get
+    /// away with taking that, too.
+    fn check_copy(&mut self, last: u64) -> io::Result<Option<Fault>> {
+        if self.has_copy || self.demands.part {
+            return Ok(None);
+        }
+        let source = self.archive.source();
+        // A copy elsewhere gets it last; a new log has had its first checkpoint just now.
+        if source.lags() || self.signatures.checkpoints == 0 || anchors::copy(source)?.is_some() {
+            self.note(
+                "there is no HEAD beside the segments: whether the end was cut off, only --head can tell",
+            );
+            return Ok(None);
+        }
+        let place = Place {
+            file: HEAD.into(),
+            line: 0,
+        };
+        let what = "there is no HEAD beside the segments, and the log has checkpoints";
+        let means = "HEAD was removed, perhaps with the end of the log, or could not be written (then hallpass's log says so)";
+        let seq = last.saturating_add(1);
+        Ok(Some(place.fault(FaultKind::Head, seq, what, means)))
     }
 
     fn unsigned(&self, first: u64, last: u64) -> Fault {

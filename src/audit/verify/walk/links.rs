@@ -29,7 +29,7 @@ impl Walk<'_> {
     }
 
     fn follow(&self, head: Head, line: &Line<'_>, bytes: &[u8]) -> Result<(), Fault> {
-        let (seq, due) = (line.seq(), head.seq + 1);
+        let (seq, due) = (line.seq(), head.seq.saturating_add(1));
         let follows = line.follows(&head.hash);
         if seq == due {
             return match follows {
@@ -60,7 +60,7 @@ impl Walk<'_> {
         let seq = head.seq;
         let what = format!(
             "record {seq} is not the one that record {} was linked to when it was written",
-            seq + 1
+            seq.saturating_add(1)
         );
         if let Line::Other(record) = line
             && self.vouches(record, bytes)
@@ -72,7 +72,7 @@ impl Walk<'_> {
             "record {seq} was changed, or the one after it, or all from there on were replaced"
         );
         let fault = self.place.fault(FaultKind::Chain, seq, what, means);
-        fault.up_to(seq + 1)
+        fault.up_to(seq.saturating_add(1))
     }
 
     /// Whether a record is a checkpoint of the log's own key: then it was not changed itself.
@@ -84,8 +84,9 @@ impl Walk<'_> {
 
     /// The first record of a segment.
     fn begin_segment(&mut self, line: &Line<'_>, bytes: &[u8]) -> Result<(), Fault> {
+        self.leave_segment();
         let first = self.segment.first;
-        let due = self.head.map_or(1, |head| head.seq + 1);
+        let due = self.head.map_or(1, |head| head.seq.saturating_add(1));
         if line.seq() != first {
             return Err(self.misnamed(line));
         }
@@ -100,6 +101,15 @@ impl Walk<'_> {
             self.follow(self.head.unwrap_or(Head::START), line, bytes)?;
         }
         self.check_opening(line)
+    }
+
+    /// The segment before gets nothing any more.
+    fn leave_segment(&mut self) {
+        if let (Some(first), Some(last)) = (self.before, self.head) {
+            let signed = self.signatures.signed.map(|signed| signed.seq);
+            self.stretches.left((first, last.seq), signed);
+        }
+        self.gaps.segment();
     }
 
     fn misnamed(&self, line: &Line<'_>) -> Fault {
@@ -120,11 +130,10 @@ impl Walk<'_> {
     fn skip(&mut self, due: u64, line: &Line<'_>) -> Result<(), Fault> {
         let hash = line.prev().unwrap_or(Hash::NONE);
         let last = Head {
-            seq: self.segment.first - 1,
+            seq: self.segment.first.saturating_sub(1),
             hash,
         };
-        let known = self.demands.heads.contains(&last);
-        let excused = self.head.is_none() && (self.demands.part || known);
+        let excused = self.head.is_none() && self.demands.part;
         self.gaps.meet((due, last.seq), hash, &self.here, excused);
         self.report
             .notes
