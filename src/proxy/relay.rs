@@ -301,10 +301,14 @@ impl<C: Io, U: Io> Relay<C, U> {
         if let Some(notes) = &mut self.replies.notes {
             match notes.as_mut().poll(cx) {
                 Poll::Pending => return ControlFlow::Continue(moved),
-                Poll::Ready(Err(unavailable)) => {
-                    return ControlFlow::Break(CloseReason::AuditUnavailable(unavailable));
+                Poll::Ready(queued) => {
+                    // Whoever closes the connection waits for what is left here: nothing may be.
+                    self.replies.notes = None;
+                    if let Err(unavailable) = queued {
+                        tracing::error!("outcomes could not be recorded");
+                        return ControlFlow::Break(CloseReason::AuditUnavailable(unavailable));
+                    }
                 }
-                Poll::Ready(Ok(())) => self.replies.notes = None,
             }
         }
         if !self.replies.buffer.is_empty() {
@@ -469,3 +473,6 @@ fn next_read(got: usize, wanted: usize) -> usize {
         MIN_READ
     }
 }
+
+#[cfg(test)]
+mod tests;
