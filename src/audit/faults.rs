@@ -132,9 +132,8 @@ fn chain(files: &BTreeMap<u64, Vec<u8>>) -> Vec<Record> {
             records.push(record);
         }
         if let Some(opened) = records.get(opening) {
-            let previous = match opened.event {
-                Event::SegmentOpened { previous, .. } => previous,
-                _ => panic!("a segment begins with its opening: {opened:?}"),
+            let Event::SegmentOpened { previous, .. } = opened.event else {
+                panic!("a segment begins with its opening: {opened:?}");
             };
             assert_eq!(previous, before);
             before = Some(*first);
