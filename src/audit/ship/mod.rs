@@ -17,6 +17,7 @@ mod object_lock;
 mod pace;
 mod segments;
 mod syslog;
+mod unacknowledged;
 
 use std::io;
 use std::path::PathBuf;

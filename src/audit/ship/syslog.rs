@@ -1,10 +1,10 @@
 //! A receiver that speaks syslog: RFC 5424 messages, by TCP with octet counting (RFC 6587) or by TLS
 //! (RFC 5425).
 //!
-//! Syslog has no acknowledgements: what was written may sit in a buffer of ours when the receiver
-//! dies. TCP, though, ends a connection whose data stays unacknowledged for [`UNACKNOWLEDGED`]. So
-//! what was written longer ago than that, on a connection that still lives, has reached the
-//! receiver's machine; the rest counts as sent only, and is sent again on the next connection.
+//! Syslog has no acknowledgements: what was written may sit in a buffer of ours, for as long as a
+//! slow receiver likes, or of the receiver's when it dies. TCP, though, has them. So what the other
+//! machine has acknowledged and was written longer than [`SETTLES`] ago, on a connection that still
+//! lives, counts as arrived; the rest counts as sent only, and is sent again on the next connection.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,11 +22,12 @@ use tokio_rustls::TlsConnector;
 
 use super::failure::Failure;
 use super::feed::Receiver;
+use super::unacknowledged::Unacknowledged;
 use crate::audit::follow::{Chunk, Opening};
 
 /// How long written data may stay unacknowledged before TCP gives the connection up.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
-/// What was written so long ago on a connection that lives has arrived.
+/// What was written so long ago, and acknowledged, on a connection that lives has arrived.
 const SETTLES: Duration = Duration::from_secs(25);
 /// How long connecting may take, and how long a receiver may take nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,11 +54,34 @@ pub struct SyslogSettings {
 pub(super) struct Syslog {
     settings: SyslogSettings,
     format: Format,
-    connection: Option<Box<dyn Stream>>,
-    /// What was written and may not have arrived: when, and up to which record.
-    recent: VecDeque<(Instant, u64)>,
+    connection: Option<Connection>,
+    /// What was written and may not have arrived.
+    recent: VecDeque<Written>,
     /// The first record that may not have arrived; `None`: nothing was written.
     settled: Option<u64>,
+}
+
+struct Connection {
+    stream: Box<dyn Stream>,
+    unacknowledged: Unacknowledged,
+    /// Bytes that were written, before TLS made more of them.
+    written: u64,
+}
+
+impl Connection {
+    /// How many of its bytes the other machine has, at least.
+    fn acknowledged(&self) -> u64 {
+        self.written.saturating_sub(self.unacknowledged.bytes())
+    }
+}
+
+/// Records that were written.
+struct Written {
+    at: Instant,
+    /// Where they end among the connection's bytes.
+    bytes: u64,
+    /// The sequence after the last.
+    end: u64,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -77,7 +101,7 @@ impl Syslog {
         }
     }
 
-    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self) -> io::Result<Connection> {
         let address = (self.settings.host.as_str(), self.settings.port);
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
@@ -87,6 +111,14 @@ impl Syslog {
         let options = SockRef::from(&socket);
         options.set_tcp_keepalive(&keepalive)?;
         options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        Ok(Connection {
+            unacknowledged: Unacknowledged::of(&socket)?,
+            stream: self.secure(socket).await?,
+            written: 0,
+        })
+    }
+
+    async fn secure(&self, socket: TcpStream) -> io::Result<Box<dyn Stream>> {
         let Some(tls) = &self.settings.tls else {
             return Ok(Box::new(socket));
         };
@@ -96,9 +128,9 @@ impl Syslog {
     }
 
     /// A connection that lives, as far as one can tell.
-    async fn connected(&mut self) -> io::Result<Box<dyn Stream>> {
+    async fn connected(&mut self) -> io::Result<Connection> {
         if let Some(mut connection) = self.connection.take() {
-            match look(&mut connection) {
+            match look(&mut connection.stream) {
                 Ok(()) => return Ok(connection),
                 // A receiver may close a connection on which nothing goes on; nothing is lost.
                 Err(_) if self.recent.is_empty() => {}
@@ -125,17 +157,27 @@ impl Syslog {
             }
         }
         write(&mut connection, &messages).await?;
-        self.recent.push_back((Instant::now(), chunk.end()));
+        self.recent.push_back(Written {
+            at: Instant::now(),
+            bytes: connection.written,
+            end: chunk.end(),
+        });
         self.connection = Some(connection);
         Ok(())
     }
 
     fn settle(&mut self) {
-        while let Some((at, end)) = self.recent.front().copied()
-            && at.elapsed() >= SETTLES
-        {
-            self.settled = Some(end);
-            self.recent.pop_front();
+        let old = |written: &Written| written.at.elapsed() >= SETTLES;
+        let Some(connection) = self.connection.as_ref() else {
+            return;
+        };
+        if !self.recent.front().is_some_and(old) {
+            return;
+        }
+        let acknowledged = connection.acknowledged();
+        let settled = |written: &mut Written| old(written) && written.bytes <= acknowledged;
+        while let Some(written) = self.recent.pop_front_if(settled) {
+            self.settled = Some(written.end);
         }
     }
 
@@ -149,27 +191,30 @@ impl Syslog {
 
     /// Closes our side and waits until the receiver, having read all, closes its own.
     async fn goodbye(&mut self) -> io::Result<()> {
-        let Some(connection) = &mut self.connection else {
+        let Some(Connection { stream, .. }) = &mut self.connection else {
             return Ok(());
         };
-        connection.shutdown().await?;
+        stream.shutdown().await?;
         let mut said = [0; 1024];
-        while connection.read(&mut said).await? > 0 {}
-        if let Some((_, end)) = self.recent.drain(..).next_back() {
-            self.settled = Some(end);
+        while stream.read(&mut said).await? > 0 {}
+        if let Some(last) = self.recent.drain(..).next_back() {
+            self.settled = Some(last.end);
         }
         Ok(())
     }
 }
 
-async fn write(connection: &mut Box<dyn Stream>, messages: &[u8]) -> io::Result<()> {
+async fn write(connection: &mut Connection, messages: &[u8]) -> io::Result<()> {
+    let stream = &mut connection.stream;
     let written = async {
-        connection.write_all(messages).await?;
-        connection.flush().await
+        stream.write_all(messages).await?;
+        stream.flush().await
     };
     timeout(STALLED, written)
         .await
-        .map_err(|_| io::ErrorKind::TimedOut)?
+        .map_err(|_| io::ErrorKind::TimedOut)??;
+    connection.written += messages.len() as u64;
+    Ok(())
 }
 
 /// Fails if the receiver has closed the connection. What it may say is of no interest.
@@ -197,7 +242,7 @@ impl Receiver for Syslog {
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
-        match look(connection) {
+        match look(&mut connection.stream) {
             Err(_) if self.recent.is_empty() => {
                 self.connection = None;
                 Ok(())
@@ -262,6 +307,43 @@ impl Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// So many records of 100 bytes.
+    fn chunk(first: u64, count: u64) -> Chunk {
+        let lines = format!("{}\n", "x".repeat(99)).repeat(usize::try_from(count).unwrap());
+        Chunk {
+            first,
+            count,
+            lines: lines.into_bytes(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_slow_receiver_has_not_taken_has_not_arrived_however_long_ago_it_was_written() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let mut syslog = Syslog::new(SyslogSettings {
+            host: "127.0.0.1".into(),
+            port: listener.local_addr().unwrap().port(),
+            tls: None,
+            facility: 16,
+        });
+        // It all fits in the sender's queue, and nobody reads it.
+        for n in 0..100 {
+            syslog.send(&chunk(1 + n * 10, 10)).await.unwrap();
+        }
+        let (mut receiver, _) = listener.accept().await.unwrap();
+        tokio::time::pause();
+        tokio::time::advance(SETTLES).await;
+        tokio::time::resume();
+        let settled = syslog.settled(1001);
+        assert!(settled < 900, "{settled}");
+        let mut read = vec![0; 4096];
+        while syslog.settled(1001) < 1001 {
+            _ = receiver.read(&mut read).now_or_never();
+            tokio::task::yield_now().await;
+        }
+    }
 
     #[test]
     fn a_record_is_an_rfc_5424_message_behind_its_length() {
