@@ -112,6 +112,53 @@ fn cut_segment(log: &mut Log) -> u64 {
     segment.0
 }
 
+/// What a start makes of the log's end: it goes on in another segment, and signs.
+fn start_again(log: &mut Log, key: &Signer) {
+    let (before, _) = *log.segments().last().unwrap();
+    let from = log.last() + 1;
+    let opened = named(&log.line(log.segments()[1].0), before);
+    let started = log.line(log.find(1, "\"type\":\"started\""));
+    let checkpoint = log.line(log.find(1, "\"type\":\"checkpoint\""));
+    log.replace((from, FileKind::Raw), &[opened, started, checkpoint]);
+    log.rechain(from, key);
+}
+
+/// Adds a record, unsigned, that says that a segment was deleted, and removes the segment.
+fn declare_and_remove(log: &mut Log, segment: (u64, FileKind), key: &Signer) -> u64 {
+    let segments = log.segments();
+    let (behind, _) = *segments.iter().find(|it| it.0 > segment.0).unwrap();
+    let head = log.head(behind - 1);
+    let forged = format!(
+        "{{\"v\":1,\"seq\":1,\"prev\":\"\",\"at\":\"2026-01-01T00:00:00Z\",\"type\":\"segments_deleted\",\
+         \"segments\":1,\"reason\":\"age\",\"gaps\":[{{\"first\":{},\"last\":{{\"seq\":{},\"hash\":\"{}\"}}}}]}}",
+        segment.0, head.seq, head.hash
+    );
+    let last = log.last();
+    add(log, &forged);
+    log.rechain(last + 1, key);
+    remove(log, segment);
+    segment.0
+}
+
+/// Cuts the log back to a checkpoint in its last segment but one, and HEAD with it.
+fn cut_back(log: &mut Log) {
+    cut_segment(log);
+    let segment = *log.segments().last().unwrap();
+    let mut lines = log.lines(segment);
+    lines.pop();
+    let place = lines
+        .iter()
+        .rposition(|line| line.contains("\"type\":\"checkpoint\""));
+    match place {
+        Some(place) => {
+            lines.truncate(place + 1);
+            log.replace(segment, &lines);
+        }
+        None => remove(log, segment),
+    }
+    adjust_head(log);
+}
+
 /// Makes HEAD the last checkpoint that there is.
 fn adjust_head(log: &mut Log) {
     let line = log.line(log.last());
@@ -314,6 +361,54 @@ pub fn all() -> Vec<Kind> {
             }),
             |_, demands| demands,
         ),
+        kind(
+            "a segment removed, declared by a record that the next start signs",
+            Missing,
+            |log, made| {
+                let segment = log.segments()[2];
+                let bad = declare_and_remove(log, segment, &made.key);
+                start_again(log, &made.key);
+                bad
+            },
+        ),
+        known(
+            kind(
+                "cut back, and records put there that the next start signs",
+                Head,
+                |log, made| {
+                    cut_back(log);
+                    while log.last() <= made.log.last() {
+                        append(log, &made.key);
+                    }
+                    start_again(log, &made.key);
+                    made.log.last()
+                },
+            ),
+            with_head,
+        ),
+        known(
+            kind("all up to a kept head removed", Missing, |log, _| {
+                let segments = log.segments();
+                segments[..2].iter().for_each(|it| remove(log, *it));
+                1
+            }),
+            |made, demands| {
+                let last = made.log.segments()[2].0 - 1;
+                Demands {
+                    heads: vec![made.log.head(last)],
+                    ..demands
+                }
+            },
+        ),
+        beyond_the_chain(kind(
+            "the last segment removed, and HEAD",
+            Head,
+            |log, _| {
+                let bad = cut_segment(log);
+                log.0.remove("HEAD");
+                bad
+            },
+        )),
         beyond_the_chain(kind("HEAD is not what was signed", Head, |log, _| {
             let head = log.0.get_mut("HEAD").unwrap();
             let text = String::from_utf8(head.clone()).unwrap();
