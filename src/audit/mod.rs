@@ -63,7 +63,7 @@ pub use keeper::Keeper;
 pub use key::{InvalidKey, KeyError, PublicKey, SigningKey};
 pub use origin::Origin;
 pub use outcome::{CommandResult, Copy, CopyDirection, Outcome, StatementKind};
-pub use recorder::{Durability, Recorder, Settings, Unavailable};
+pub use recorder::{Durability, Recorder, Settings, Submitted, Unavailable};
 pub use redaction::{Redaction, ValueHasher, ValueKey};
 pub use retention::Retention;
 pub use statement::{Finish, Missing, Statement};

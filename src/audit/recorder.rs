@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::folder::{Folder, OpenError, Volume};
 use super::health::{self, Health};
@@ -78,6 +79,42 @@ pub enum Unavailable {
     /// There are too many records that exist on this machine only.
     #[error("too much of the audit log is not shipped yet")]
     Unshipped,
+}
+
+/// A batch that is queued. It may be made after whoever waited for it has given up.
+#[derive(Debug)]
+pub struct Submitted {
+    durable: oneshot::Receiver<Result<(), Unavailable>>,
+    settled: Option<Result<(), Unavailable>>,
+    until: Instant,
+}
+
+impl Submitted {
+    /// Returns when it is durable. May be dropped, and called again.
+    ///
+    /// # Errors
+    /// [`Unavailable`], also if it takes longer than the timeout: then what the batch says must
+    /// not happen.
+    pub async fn durable(&mut self) -> Result<(), Unavailable> {
+        tokio::time::timeout_at(self.until, self.settled())
+            .await
+            .unwrap_or(Err(Unavailable::Unwritable))
+    }
+
+    /// Returns when it is certain whether it is in the log, however long that takes. May be
+    /// dropped, and called again.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: it is not in the log and never will be.
+    pub async fn settled(&mut self) -> Result<(), Unavailable> {
+        if let Some(settled) = self.settled {
+            return settled;
+        }
+        let settled = (&mut self.durable).await;
+        let settled = settled.unwrap_or(Err(Unavailable::Unwritable));
+        self.settled = Some(settled);
+        settled
+    }
 }
 
 /// Records facts. Cheap to clone; the last one dropped ends the writer.
@@ -198,13 +235,62 @@ impl Recorder {
     /// # Errors
     /// [`Unavailable`] if the queue stays full for longer than the timeout.
     pub async fn note(&self, batch: Batch) -> Result<(), Unavailable> {
+        let queued = self.offer(batch).await;
+        queued.map_err(|_| Unavailable::Unwritable)
+    }
+
+    /// The same, for who has another use for what finds no place.
+    ///
+    /// # Errors
+    /// The batch, if the queue stays full for longer than the timeout.
+    pub async fn offer(&self, batch: Batch) -> Result<(), Batch> {
         if batch.is_empty() {
             return Ok(());
         }
-        let job = Job { batch, done: None };
-        tokio::time::timeout(self.timeout, self.send(job))
+        match tokio::time::timeout(self.timeout, self.queue.reserve()).await {
+            Ok(Ok(place)) => {
+                place.send(Job { batch, done: None });
+                self.metrics.audit_queue().inc();
+                Ok(())
+            }
+            _ => Err(batch),
+        }
+    }
+
+    /// The same, however long the queue stays full: for what would be missed in the log.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if nothing is written any more, ever.
+    pub async fn insist(&self, batch: Batch) -> Result<(), Unavailable> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.send(Job { batch, done: None }).await
+    }
+
+    /// Queues a batch, for who must know what became of it, however late. If this is dropped before
+    /// it returns, the batch was not queued.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: then it is not in the log and never will be.
+    pub async fn submit(&self, batch: Batch) -> Result<Submitted, Unavailable> {
+        if self.health.flow.is_withheld() {
+            return Err(Unavailable::Unshipped);
+        }
+        let until = Instant::now() + self.timeout;
+        let (done, durable) = oneshot::channel();
+        let job = Job {
+            batch,
+            done: Some(done),
+        };
+        tokio::time::timeout_at(until, self.send(job))
             .await
-            .unwrap_or(Err(Unavailable::Unwritable))
+            .unwrap_or(Err(Unavailable::Unwritable))?;
+        Ok(Submitted {
+            durable,
+            settled: None,
+            until,
+        })
     }
 
     /// Whether records are being made: the last write worked, none hangs, and none is withheld

@@ -3,6 +3,7 @@
 //! The client gets the rest of the message that it has begun to read, a FATAL that says why, and
 //! the end of the stream; at the same time `ending` sees to the upstream.
 
+use std::future::ready;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::dial::{Dial, Io};
 use super::ending::{Backend, Ender, Running};
 use super::refusal::audit_unavailable;
-use super::relay::{Relay, Replies};
+use super::relay::{Notes, Relay, Replies};
 use crate::access::Ending;
 use crate::admission::Permit;
 use crate::audit::Unavailable;
@@ -140,6 +141,8 @@ fn again(reply: ErrorReply, permit: Option<&Permit>) -> ErrorReply {
 /// What became of statements in the meantime, and when the client's side was closed.
 pub(super) struct Closed {
     pub(super) facts: Vec<Fact>,
+    /// Outcomes that come before those, and are not queued yet.
+    pub(super) notes: Option<Notes>,
     pub(super) closed_at: Instant,
     /// What became of the upstream's backend.
     pub(super) backend: Backend,
@@ -171,23 +174,28 @@ pub(super) async fn close<S: Io, D: Dial>(
         replies,
         ..
     } = relay;
-    let (closed_at, backend, ()) = tokio::join!(
+    let (closed_at, backend, notes) = tokio::join!(
         farewell(client, replies, reply),
         ender.end(upstream, &mut tracker, running, &mut facts),
         // Outcomes that were on their way to the audit must not be lost with the relay.
-        async {
-            if let Some(notes) = notes
-                && notes.await.is_err()
-            {
-                tracing::error!("outcomes could not be recorded");
-            }
-        }
+        hurry(notes)
     );
     tracker.abandon(&mut facts);
     Closed {
         facts,
+        notes,
         closed_at,
         backend,
+    }
+}
+
+/// Queues what can be queued at once; what is left is for when both sides are closed.
+async fn hurry(notes: Option<Notes>) -> Option<Notes> {
+    let mut notes = notes?;
+    match timeout(FAREWELL, &mut notes).await {
+        Ok(Ok(())) => None,
+        Ok(Err(batch)) => Some(Box::pin(ready(Err(batch)))),
+        Err(_) => Some(notes),
     }
 }
 

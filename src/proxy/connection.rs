@@ -24,7 +24,7 @@ use super::ending::{Backend, Ender};
 use super::greet::greet;
 use super::handshake::{Client, Opening, handshake};
 use super::listener::Unauthenticated;
-use super::record::{self, Scribe};
+use super::record::{self, Opened, Scribe};
 use super::refusal::Refusal;
 use super::relay::Relay;
 use super::targets::{Claim, ProxyTarget};
@@ -129,10 +129,13 @@ async fn session<S: Io, D: Dial>(
         Ok(established) => Some(begin(proxy, client.stream, established)),
         Err(refusal) => {
             record::refusal(proxy, &client, &refusal, arrival).await;
-            if let Some(origin) = opened {
-                record::unopened(proxy, origin, &refusal).await;
-            }
-            refuse(proxy, &refusal, Some(client.stream)).await;
+            let unopened = async {
+                if let Some(opened) = opened {
+                    record::unopened(proxy, opened, &refusal).await;
+                }
+            };
+            // The client is told while the record may still wait for its disk.
+            tokio::join!(unopened, refuse(proxy, &refusal, Some(client.stream)));
             None
         }
     }
@@ -147,13 +150,13 @@ struct Established<'a, U> {
     origin: Arc<Origin>,
 }
 
-/// From the startup message to ReadyForQuery. `opened` is set once the audit knows of it.
+/// From the startup message to ReadyForQuery. `opened` is set once the audit may know of it.
 async fn establish<'a, S: Io, D: Dial>(
     proxy: &'a Proxy<D>,
     client: &mut Client<S>,
     arrival: Arrival,
     place: Unauthenticated,
-    opened: &mut Option<Arc<Origin>>,
+    opened: &mut Option<Opened>,
 ) -> Result<Established<'a, D::Io>, Refusal> {
     let claim = claim(proxy, client);
     let identity = authenticate(client, &claim, &proxy.targets, &proxy.admission).await?;
@@ -181,10 +184,11 @@ async fn ready<'a, S: Io, D: Dial>(
     permit: &Permit,
     target: &Arc<ProxyTarget>,
     deadline: Instant,
-    opened: &mut Option<Arc<Origin>>,
+    opened: &mut Option<Opened>,
 ) -> Result<(Arc<Origin>, Upstream<D::Io>, Registration<'a>), Refusal> {
-    let origin = record::opening(proxy, client, permit).await?;
-    *opened = Some(Arc::clone(&origin));
+    let opened = opened.insert(record::opening(proxy, client, permit).await?);
+    opened.record.durable().await?;
+    let origin = Arc::clone(&opened.origin);
     let upstream = connect(proxy, permit, target, client, deadline).await?;
     record::established(proxy, &origin, target, upstream.key.process_id).await?;
     let registration = proxy.cancels.register(
@@ -364,6 +368,7 @@ async fn end<S: Io, D: Dial>(
     };
     let Closed {
         mut facts,
+        notes,
         closed_at,
         backend,
     } = close(relay, &reason, &permit, ender).await;
@@ -395,7 +400,10 @@ async fn end<S: Io, D: Dial>(
         bytes_in: totals.bytes_in,
         bytes_out: totals.bytes_out,
     });
-    if proxy.recorder.note(batch).await.is_err() {
+    // Its place is free, however long the audit takes to queue how it ended.
+    drop((permit, registration));
+    record::outcomes(&proxy.recorder, notes).await;
+    if proxy.recorder.insist(batch).await.is_err() {
         tracing::error!("the end of the connection could not be recorded");
     }
     tracing::info!(

@@ -7,23 +7,32 @@ use tokio::time::Instant;
 use super::connection::Arrival;
 use super::handshake::Client;
 use super::refusal::Refusal;
+use super::relay::Notes;
 use super::targets::ProxyTarget;
 use super::values::Values;
 use super::{Proxy, upstream};
 use crate::admission::Permit;
-use crate::audit::{Batch, CommandResult, Event, Origin, Outcome, Recorder, StatementKind, Text};
+use crate::audit::{
+    Batch, CommandResult, Event, Origin, Outcome, Recorder, StatementKind, Submitted, Text,
+};
 use crate::pg::statements::{self as pg, Fact};
 use crate::telemetry::TargetMetrics;
 
 /// Bytes of a claim that are recorded: names are shorter, and strangers make claims.
 const CLAIM: usize = 128;
 
-/// Records that a client was admitted, before the upstream is dialled.
+/// A connection whose opening is in the audit, or on its way there.
+pub(super) struct Opened {
+    pub(super) origin: Arc<Origin>,
+    pub(super) record: Submitted,
+}
+
+/// Queues the record that a client was admitted; the upstream is not dialled before it is durable.
 pub(super) async fn opening<S, D>(
     proxy: &Proxy<D>,
     client: &Client<S>,
     permit: &Permit,
-) -> Result<Arc<Origin>, Refusal> {
+) -> Result<Opened, Refusal> {
     let connection = permit.connection();
     let origin = Arc::new(Origin::new(
         connection.id,
@@ -42,9 +51,10 @@ pub(super) async fn opening<S, D>(
             .collect(),
         tls: client.tls.as_ref().map(|tls| tls.description.clone()),
     };
-    let recorded = proxy.recorder.record(&event).await;
-    recorded?;
-    Ok(origin)
+    let mut batch = proxy.recorder.batch();
+    batch.push(&event);
+    let record = proxy.recorder.submit(batch).await?;
+    Ok(Opened { origin, record })
 }
 
 /// Records that the upstream accepted it.
@@ -63,8 +73,14 @@ pub(super) async fn established<D>(
     recorded.map_err(Refusal::Audit)
 }
 
-/// Records that a connection that was opened came to nothing.
-pub(super) async fn unopened<D>(proxy: &Proxy<D>, origin: Arc<Origin>, refusal: &Refusal) {
+/// Records that a connection that was opened came to nothing. Its opening may be made although
+/// nobody waits for it any more: so this waits until that is certain.
+pub(super) async fn unopened<D>(proxy: &Proxy<D>, opened: Opened, refusal: &Refusal) {
+    let Opened { origin, mut record } = opened;
+    if record.settled().await.is_err() {
+        // It is not in the log: a close would be one of a connection that never was.
+        return;
+    }
     let mut batch = proxy.recorder.batch();
     batch.push(&Event::ConnectionClosed {
         origin,
@@ -73,8 +89,18 @@ pub(super) async fn unopened<D>(proxy: &Proxy<D>, origin: Arc<Origin>, refusal: 
         bytes_in: 0,
         bytes_out: 0,
     });
-    if proxy.recorder.note(batch).await.is_err() {
+    if proxy.recorder.insist(batch).await.is_err() {
         tracing::error!("the end of the connection could not be recorded");
+    }
+}
+
+/// Sees to it that outcomes are queued that were on their way, however long it takes.
+pub(super) async fn outcomes(recorder: &Recorder, notes: Option<Notes>) {
+    let Some(notes) = notes else { return };
+    if let Err(batch) = notes.await
+        && recorder.insist(batch).await.is_err()
+    {
+        tracing::error!("outcomes could not be recorded");
     }
 }
 

@@ -4,7 +4,7 @@
 //! durable; what the upstream answers is looked at in place and forwarded at once. Memory is
 //! bounded: nothing is read from one side while the other does not take what was read before.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -37,7 +37,10 @@ const TURNS: usize = 32;
 /// `Break` ends the connection; `Continue` says whether anything moved.
 type Step = ControlFlow<CloseReason, bool>;
 /// A batch on its way to the disk.
-pub(super) type Commit = Pin<Box<dyn Future<Output = Result<(), Unavailable>> + Send>>;
+type Commit = Pin<Box<dyn Future<Output = Result<(), Unavailable>> + Send>>;
+
+/// Outcomes on their way to the writer's queue; they come back if it stays full.
+pub(super) type Notes = Pin<Box<dyn Future<Output = Result<(), Batch>> + Send>>;
 
 /// One connection from its first ReadyForQuery to its end.
 pub(super) struct Relay<C, U> {
@@ -81,7 +84,7 @@ pub(super) struct Replies {
     /// if some of them are with the client already.
     pub(super) after_boundary: usize,
     /// Outcomes on their way to the audit; nothing more is read before they are queued.
-    pub(super) notes: Option<Commit>,
+    pub(super) notes: Option<Notes>,
     /// A notice that waits for the end of a message.
     notice: Option<BytesMut>,
     unflushed: bool,
@@ -301,13 +304,12 @@ impl<C: Io, U: Io> Relay<C, U> {
         if let Some(notes) = &mut self.replies.notes {
             match notes.as_mut().poll(cx) {
                 Poll::Pending => return ControlFlow::Continue(moved),
-                Poll::Ready(queued) => {
-                    // Whoever closes the connection waits for what is left here: nothing may be.
-                    self.replies.notes = None;
-                    if let Err(unavailable) = queued {
-                        tracing::error!("outcomes could not be recorded");
-                        return ControlFlow::Break(CloseReason::AuditUnavailable(unavailable));
-                    }
+                Poll::Ready(Ok(())) => self.replies.notes = None,
+                Poll::Ready(Err(batch)) => {
+                    // Whoever closes the connection hands them in again.
+                    self.replies.notes = Some(Box::pin(ready(Err(batch))));
+                    let unavailable = Unavailable::Unwritable;
+                    return ControlFlow::Break(CloseReason::AuditUnavailable(unavailable));
                 }
             }
         }
@@ -383,9 +385,9 @@ impl<C: Io, U: Io> Relay<C, U> {
         ControlFlow::Continue(true)
     }
 
-    fn note(&self, batch: Batch) -> Commit {
+    fn note(&self, batch: Batch) -> Notes {
         let recorder = self.scribe.recorder.clone();
-        Box::pin(async move { recorder.note(batch).await })
+        Box::pin(async move { recorder.offer(batch).await })
     }
 
     /// Whether the upstream stands between two messages of the client, all of them forwarded.

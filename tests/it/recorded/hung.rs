@@ -6,6 +6,8 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use hallpass::audit::Event;
+use hallpass::audit::source::Directory;
+use hallpass::audit::verify::{Demands, verify};
 use tempfile::TempDir;
 
 use crate::support::hallpass::{Setup, verified};
@@ -87,7 +89,7 @@ async fn a_hung_disk(durability: &str) {
     let setup = Setup::new(&cluster).proxy("tls = \"off\"");
     let section =
         format!("[audit]\nfolder = {audit:?}\ntimeout = \"2s\"\ndurability = \"{durability}\"");
-    let hallpass = Process::start(setup.section(&section)).await;
+    let mut hallpass = Process::start(setup.section(&section)).await;
     let grant = hallpass.grant("maya", "orders-admin", "10m").await;
     let other = hallpass.grant("noor", "orders-admin", "10m").await;
     let mut client = RawClient::login(&grant.login).await;
@@ -124,6 +126,14 @@ async fn a_hung_disk(durability: &str) {
     eprintln!("{durability}: healed after {:?}", thawed.elapsed());
     assert_eq!(grant.login.ask("select 'let in again'"), "let in again");
     check(&cluster, &audit).await;
+    // Who was refused while it hung is on record after all, and closed like everybody else.
+    hallpass.exit_in_order().await;
+    let demands = Demands {
+        closed: true,
+        ..Demands::default()
+    };
+    let report = verify(Box::new(Directory(audit)), &demands, &mut |_| {}).unwrap();
+    assert!(report.sound, "{:#?}", report.faults);
 }
 
 /// Nothing went to the server unrecorded, and what ended meanwhile is on record.
