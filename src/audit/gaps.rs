@@ -4,10 +4,13 @@
 use std::io;
 
 use super::archive::{Archive, Stored};
-use super::{Event, Gap, Hash, Head, Record};
+use super::{Event, Gap, Hash, Head, PublicKey, Record};
 
 /// How a record of a deletion begins to look like one.
 const MARK: &[u8] = br#""type":"segments_deleted""#;
+
+/// How a checkpoint begins to look like one.
+const SIGNED: &[u8] = br#""type":"checkpoint""#;
 
 /// The gaps of a log after a deletion: those that were `known`, and the segments that are `going`
 /// (their first records, and their last), but for what is `kept` (first and last records, rising).
@@ -80,30 +83,44 @@ fn without(ranges: &[(u64, u64)], kept: &[(u64, u64)]) -> Vec<(u64, u64)> {
 }
 
 /// The gaps that the log says it has, in its last record of a deletion; none if it has none.
+/// What somebody without `key` may have written is not believed: a deletion is restated and signed
+/// again with the next one, so it counts only with a checkpoint by this key behind it in its own
+/// segment, as hallpass makes it before it deletes.
 ///
 /// # Errors
 /// If the log cannot be read.
-pub(super) fn declared(archive: &Archive) -> io::Result<Vec<Gap>> {
+pub(super) fn declared(archive: &Archive, key: PublicKey) -> io::Result<Vec<Gap>> {
     for segment in archive.segments().iter().rev() {
-        if let Some(gaps) = declared_in(archive, segment)? {
+        if let Some(gaps) = declared_in(archive, segment, key)? {
             return Ok(gaps);
         }
     }
     Ok(Vec::new())
 }
 
-fn declared_in(archive: &Archive, segment: &Stored) -> io::Result<Option<Vec<Gap>>> {
-    let finder = memchr::memmem::Finder::new(MARK);
-    let mut last = None;
+fn declared_in(
+    archive: &Archive,
+    segment: &Stored,
+    key: PublicKey,
+) -> io::Result<Option<Vec<Gap>>> {
+    let [deletion, checkpoint] = [MARK, SIGNED].map(memchr::memmem::Finder::new);
+    let (mut unsigned, mut last) = (None, None);
     for block in archive.blocks(segment) {
         let block = block?;
-        if finder.find(&block.bytes).is_none() {
+        if unsigned.is_none() && deletion.find(&block.bytes).is_none() {
             continue;
         }
-        for line in block.lines().filter(|line| finder.find(line).is_some()) {
+        let marked = |line: &&[u8]| deletion.find(line).or(checkpoint.find(line)).is_some();
+        for line in block.lines().filter(marked) {
             let record: Record = serde_json::from_slice(line)?;
-            if let Event::SegmentsDeleted { gaps, .. } = record.event {
-                last = Some(gaps);
+            match &record.event {
+                Event::SegmentsDeleted { gaps, .. } => unsigned = Some(gaps.clone()),
+                Event::Checkpoint { signature, .. }
+                    if key.signed(signature, record.seq, &record.prev, record.at) =>
+                {
+                    last = unsigned.take().or(last);
+                }
+                _ => {}
             }
         }
     }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::files::FileKind;
 use super::inventory::{Inventory, Sealed};
 use super::retention::{Reason, Retention, Wanted};
-use super::{Asked, Event, Gap, Head, Held, Recorder, gaps, seal};
+use super::{Asked, Event, Gap, Head, Held, PublicKey, Recorder, gaps, seal};
 use crate::access::SessionId;
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
@@ -56,6 +56,8 @@ enum Disorder {
 /// What the keeper knows of the log.
 struct Knowledge {
     inventory: Inventory,
+    /// Whose signature makes what the log says of deletions believed.
+    key: PublicKey,
     /// The gaps that the log has, as it says; `None`: not looked up yet.
     gaps: Option<Vec<Gap>>,
     /// Whether it was this process that said so last, and stable storage has it.
@@ -74,7 +76,10 @@ struct Deletion {
 impl Keeper {
     /// Goes on until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let known = Arc::new(Mutex::new(Knowledge::new(&self.folder)));
+        let known = Arc::new(Mutex::new(Knowledge::new(
+            &self.folder,
+            self.recorder.key(),
+        )));
         let (mut pace, mut said) = (PACE, String::new());
         while stop
             .run_until_cancelled(tokio::time::sleep(pace))
@@ -179,9 +184,10 @@ impl Keeper {
 }
 
 impl Knowledge {
-    fn new(folder: &Path) -> Self {
+    fn new(folder: &Path, key: PublicKey) -> Self {
         Self {
             inventory: Inventory::new(folder.to_owned()),
+            key,
             gaps: None,
             is_recorded: false,
         }
@@ -215,7 +221,7 @@ impl Knowledge {
     fn known_gaps(&mut self) -> io::Result<Vec<Gap>> {
         if self.gaps.is_none() {
             self.gaps = Some(match self.inventory.has_gaps() {
-                true => gaps::declared(&self.inventory.archive()?)?,
+                true => gaps::declared(&self.inventory.archive()?, self.key)?,
                 false => Vec::new(),
             });
         }

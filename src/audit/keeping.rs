@@ -107,7 +107,10 @@ impl Log {
             clock: self.clock.clone(),
             metrics: Arc::clone(&self.metrics),
         };
-        let known = Arc::new(Mutex::new(Knowledge::new(self.dir.path())));
+        let known = Arc::new(Mutex::new(Knowledge::new(
+            self.dir.path(),
+            self.recorder.key(),
+        )));
         Keeping { keeper, known }
     }
 

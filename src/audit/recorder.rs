@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::folder::{Folder, OpenError, Volume};
 use super::health::{self, Health};
 use super::writer::{Job, Writer};
-use super::{Batch, Event, Flow, Head, SigningKey, recovery};
+use super::{Batch, Event, Flow, Head, PublicKey, SigningKey, recovery};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
@@ -123,6 +123,8 @@ pub struct Recorder {
     queue: mpsc::Sender<Job>,
     clock: Clock,
     timeout: Duration,
+    /// What its checkpoints are signed with, the part that everybody may have.
+    key: PublicKey,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
 }
@@ -171,6 +173,7 @@ impl Recorder {
             queue,
             clock,
             timeout: settings.timeout,
+            key: settings.key.public(),
             health,
             metrics,
         };
@@ -196,6 +199,11 @@ impl Recorder {
         let mut batch = self.batch();
         batch.push(event);
         self.commit(batch.for_good()).await
+    }
+
+    /// The public part of the key that signs what is recorded.
+    pub(super) fn key(&self) -> PublicKey {
+        self.key
     }
 
     /// An empty batch, stamped now.
