@@ -1,7 +1,6 @@
 //! What is found, as people read it: a row each, or all of it.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use anstyle::Style;
 use jiff::Timestamp;
@@ -11,19 +10,22 @@ use super::super::columns::{Column, Columns, Field};
 use super::super::highlight;
 use super::super::human::{clean, count};
 use super::super::out::{BAD, DIM, WARN, paint};
+use super::words::{self, number, took};
 use crate::audit::search::Found;
-use crate::audit::{Missing, Outcome, Parameter, Record, Statement};
+use crate::audit::{Missing, Outcome, Record, Statement};
 
 /// Characters of a parameter in a row.
 const VALUE: usize = 60;
 
 /// The columns that rows have, on a terminal of this width.
 pub(super) fn columns(width: Option<usize>) -> Columns {
+    // A wide terminal has room for names, too.
+    let names = width.map_or(12, |width| (width / 9).clamp(10, 24));
     Columns::new(
         vec![
             Column::text("TIME", 19),
-            Column::text("WHO", 10),
-            Column::text("TARGET", 12),
+            Column::text("WHO", names),
+            Column::text("TARGET", names),
             Column::number("TOOK", 7),
             Column::number("ROWS", 7),
             Column::text("RESULT", 9),
@@ -117,13 +119,13 @@ fn whole_statement(zone: &TimeZone, statement: &Statement) -> String {
                 origin.session, origin.connection, statement.statement
             ),
         ),
-        paint(style, &clean(&result)),
+        paint(style, &told_result(statement, &result)),
     ];
     if let Some(finish) = &statement.finish {
         head.push(took(finish.microseconds));
         let tags: Vec<_> = statement.tags().collect();
         head.push(clean(&tags.join(", ")));
-        head.push(rows(finish.rows));
+        head.push(number(finish.rows, "row"));
     }
     head.retain(|part| !part.is_empty());
     let mut lines = vec![head.join("  ")];
@@ -136,7 +138,10 @@ fn whole_statement(zone: &TimeZone, statement: &Statement) -> String {
     for (value, number) in statement.parameters.iter().zip(1..) {
         lines.push(format!(
             "    {}",
-            paint(DIM, &format!("${number} = {}", clean(&shown(value))))
+            paint(
+                DIM,
+                &format!("${number} = {}", clean(&words::value(value, None)))
+            )
         ));
     }
     lines.extend(
@@ -148,12 +153,11 @@ fn whole_statement(zone: &TimeZone, statement: &Statement) -> String {
     lines.join("\n") + "\n"
 }
 
-/// `1 row`
-fn rows(n: u64) -> String {
-    match n {
-        1 => "1 row".to_owned(),
-        n => format!("{} rows", count(n)),
-    }
+/// With PostgreSQL's name for an error.
+fn told_result(statement: &Statement, result: &str) -> String {
+    statement
+        .sqlstate()
+        .map_or_else(|| result.to_owned(), words::error)
 }
 
 /// How a statement ended, in a word: `ok`, or what went wrong.
@@ -181,31 +185,13 @@ pub(super) fn in_one(statement: &Statement) -> String {
     };
     if !statement.parameters.is_empty() {
         let values = statement.parameters.iter().zip(1..);
-        let values = values.map(|(value, n)| format!("${n} = {}", shortened(&shown(value))));
+        let values =
+            values.map(|(value, n)| format!("${n} = {}", words::value(value, Some(VALUE))));
         let values: Vec<String> = values.collect();
         // On a line of its own: the text may end in a comment.
         text = format!("{}\n/* {} */", text.trim_end(), values.join(", "));
     }
     text
-}
-
-/// A parameter as one may write it in SQL, or what is recorded of it.
-pub(super) fn shown(value: &Parameter) -> String {
-    match (value, value.readable()) {
-        (Parameter::Binary { .. }, Some(text)) => text.into_owned(),
-        (_, Some(text)) => format!("'{}'", text.replace('\'', "''")),
-        (Parameter::Null, _) => "NULL".to_owned(),
-        (Parameter::Binary { bytes, .. }, _) => format!("'\\x{}'", crate::secret::hex(bytes)),
-        (Parameter::Hashed { hmac }, _) => format!("hash {hmac}"),
-        (Parameter::Omitted | Parameter::Text(_), _) => "not recorded".to_owned(),
-    }
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(VALUE) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 fn lacks(missing: &Missing) -> String {
@@ -236,44 +222,4 @@ pub(super) fn local(zone: &TimeZone, at: Timestamp) -> String {
     at.to_zoned(zone.clone())
         .strftime("%Y-%m-%d %H:%M:%S")
         .to_string()
-}
-
-/// `870 µs`, `12 ms`, `3.4 s`, `2m 5s`
-pub(super) fn took(microseconds: u64) -> String {
-    match microseconds {
-        0..1000 => format!("{microseconds} µs"),
-        1000..10_000 => format!("{:.1} ms", microseconds as f64 / 1e3),
-        10_000..1_000_000 => format!("{} ms", microseconds / 1000),
-        1_000_000..60_000_000 => format!("{:.1} s", microseconds as f64 / 1e6),
-        _ => super::super::human::short(Duration::from_micros(microseconds)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_the_unit_that_fits() {
-        let texts = [870, 1200, 12_345, 3_400_000, 125_000_000].map(took);
-        assert_eq!(texts, ["870 µs", "1.2 ms", "12 ms", "3.4 s", "2m 5s"]);
-    }
-
-    #[test]
-    fn values_are_shown_as_sql_has_them() {
-        let text = Parameter::Text("it's".into());
-        let number = Parameter::Binary {
-            oid: 23,
-            bytes: vec![0, 0, 0, 42].into(),
-        };
-        let bytes = Parameter::Binary {
-            oid: 17,
-            bytes: vec![0, 255].into(),
-        };
-        let values = [text, number, bytes, Parameter::Null, Parameter::Omitted];
-        assert_eq!(
-            values.each_ref().map(shown),
-            ["'it''s'", "42", "'\\x00ff'", "NULL", "not recorded"]
-        );
-    }
 }
