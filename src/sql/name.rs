@@ -131,7 +131,7 @@ impl WantedTable {
         same_schema && self.name.name == found.name
     }
 
-    /// Whether `sql` names this table; see [`super::tables`] for where it is looked for.
+    /// Whether `sql` names this table; see [`super::tables()`] for where it is looked for.
     pub fn is_named_in(&self, sql: &str) -> bool {
         self.hint.is_match(sql) && super::tables(sql).any(|found| self.is(&found))
     }

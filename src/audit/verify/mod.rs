@@ -1,7 +1,7 @@
 //! Whether a log is the one that was written: whole, in order, signed, and nothing left out.
 //!
 //! The log is read once, from its oldest segment on, in bounded memory. A thread reads ahead and
-//! hashes ([`reading`]); this one checks. What breaks the chain ends the verification, for nothing
+//! hashes (`reading`); this one checks. What breaks the chain ends the verification, for nothing
 //! behind it can be relied on; what does not is noted, and the verification goes on.
 
 mod anchors;
