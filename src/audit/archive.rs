@@ -345,6 +345,7 @@ mod tests {
             bytes: 1,
             first: 1,
             at: jiff::Timestamp::UNIX_EPOCH,
+            plain: true,
         };
         for frame in [
             Frame {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::open::Open;
+use super::shown::is_plain;
 use super::{Hash, Head, Record};
 use crate::access::{PrincipalName, SessionId, TargetName};
 
@@ -58,6 +59,10 @@ pub struct Frame {
     pub first: u64,
     /// When its first record was made.
     pub at: Timestamp,
+    /// Whether every statement that starts in it has its text and its parameters there, readable:
+    /// who looks for a text needs to look at no line that does not have it.
+    #[serde(default)]
+    pub plain: bool,
 }
 
 /// Numbers of frames, from 0, as ranges: `[[0,3],[7,7]]` is 0, 1, 2, 3 and 7.
@@ -164,6 +169,7 @@ impl Indexer {
             bytes: lines.len() as u64,
             first,
             at,
+            plain: is_plain(lines),
         });
         Ok(())
     }

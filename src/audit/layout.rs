@@ -35,6 +35,8 @@ pub struct Piece {
     pub bytes: u64,
     /// When its first record was made, if that is known.
     pub at: Option<Timestamp>,
+    /// As [`super::index::Frame::plain`]; unset if that is not known.
+    pub plain: bool,
 }
 
 impl Layout {
@@ -75,6 +77,7 @@ fn indexed(index: &Index) -> Vec<Piece> {
         range: frame.offset..frame.offset.saturating_add(frame.compressed),
         bytes: frame.bytes,
         at: Some(frame.at),
+        plain: frame.plain,
     };
     index.frames.iter().map(piece).collect()
 }
@@ -91,6 +94,7 @@ fn zstd_frames(file: &[u8]) -> io::Result<Vec<Piece>> {
             range: offset as u64..(offset + length) as u64,
             bytes: bytes.ok_or_else(broken)?,
             at: None,
+            plain: false,
         });
         offset += length;
     }
@@ -115,6 +119,7 @@ fn cut(mut file: impl Read) -> io::Result<Vec<Piece>> {
             range: start..start + end as u64,
             bytes: end as u64,
             at: first.and_then(|line| line.at()),
+            plain: false,
         });
         start += end as u64;
         bytes.drain(..end);

@@ -14,9 +14,9 @@ pub struct Line<'a> {
     pub whole: &'a [u8],
     /// The record's sequence.
     pub seq: u64,
-    at: &'a str,
+    at: &'a [u8],
     /// The record's `type`.
-    pub kind: &'a str,
+    pub kind: &'a [u8],
     /// What follows.
     pub rest: &'a [u8],
 }
@@ -25,15 +25,15 @@ pub struct Line<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineOrigin<'a> {
     /// The connection.
-    pub connection: &'a str,
+    pub connection: &'a [u8],
     /// The session.
-    pub session: &'a str,
+    pub session: &'a [u8],
     /// The principal.
-    pub principal: &'a str,
+    pub principal: &'a [u8],
     /// The target.
-    pub target: &'a str,
+    pub target: &'a [u8],
     /// The database, with JSON's escapes.
-    pub database: &'a str,
+    pub database: &'a [u8],
     /// The statement's number; 0 if it is not about one.
     pub statement: u64,
     /// What follows.
@@ -44,7 +44,11 @@ impl<'a> Line<'a> {
     /// Reads the first line of `lines`. `None` if it is not as hallpass writes it.
     pub fn read(lines: &'a [u8]) -> Option<Self> {
         let end = memchr::memchr(b'\n', lines).unwrap_or(lines.len());
-        let whole = &lines[..end];
+        Self::of(&lines[..end])
+    }
+
+    /// Reads `whole`, a line without its end. `None` if it is not as hallpass writes it.
+    pub fn of(whole: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor(whole);
         cursor.expect(b"{\"v\":1,\"seq\":")?;
         let seq = cursor.number()?;
@@ -70,7 +74,7 @@ impl<'a> Line<'a> {
 
     /// When the fact was observed.
     pub fn at(&self) -> Option<Timestamp> {
-        self.at.parse().ok()
+        std::str::from_utf8(self.at).ok()?.parse().ok()
     }
 
     /// The record.
@@ -109,41 +113,47 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn number(&mut self) -> Option<u64> {
-        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit());
-        let digits = digits.count();
-        let (number, rest) = self.0.split_at_checked(digits)?;
-        self.0 = rest;
-        std::str::from_utf8(number).ok()?.parse().ok()
+        let mut number = 0u64;
+        let mut digits = 0;
+        while let Some(digit) = self.0.get(digits).filter(|byte| byte.is_ascii_digit()) {
+            number = number
+                .checked_mul(10)?
+                .checked_add(u64::from(digit - b'0'))?;
+            digits += 1;
+        }
+        self.0 = &self.0[digits..];
+        (digits > 0).then_some(number)
     }
 
-    /// Text up to its closing quote, which is consumed. Without escapes.
-    pub(super) fn plain(&mut self) -> Option<&'a str> {
+    /// Text up to its closing quote, which is consumed. Without escapes. For what is short: names,
+    /// times.
+    pub(super) fn plain(&mut self) -> Option<&'a [u8]> {
         let end = self
             .0
             .iter()
             .position(|byte| matches!(byte, b'"' | b'\\'))?;
-        if self.0.get(end) == Some(&b'\\') {
-            return None;
+        match self.0[end] {
+            b'"' => self.upto(end),
+            _ => None,
         }
-        self.upto(end)
     }
 
     /// Text up to its closing quote, which is consumed. With its escapes.
-    pub(super) fn escaped(&mut self) -> Option<&'a str> {
+    pub(super) fn escaped(&mut self) -> Option<&'a [u8]> {
         let mut end = 0;
         loop {
             end += memchr::memchr2(b'"', b'\\', self.0.get(end..)?)?;
-            if self.0.get(end) == Some(&b'"') {
+            if self.0[end] == b'"' {
                 return self.upto(end);
             }
             end += 2;
         }
     }
 
-    fn upto(&mut self, quote: usize) -> Option<&'a str> {
+    fn upto(&mut self, quote: usize) -> Option<&'a [u8]> {
         let (text, rest) = self.0.split_at_checked(quote)?;
         self.0 = rest.get(1..)?;
-        std::str::from_utf8(text).ok()
+        Some(text)
     }
 
     fn origin(mut self) -> Option<LineOrigin<'a>> {
@@ -223,9 +233,10 @@ mod tests {
             prop_assert_eq!((line.seq, line.at()), (1, Some(at)));
             let seen = line.origin().unwrap();
             let origin = record.event.origin().unwrap();
-            prop_assert_eq!(seen.connection, origin.connection.to_string());
-            prop_assert_eq!(seen.principal, origin.principal.as_str());
-            let seen_database: String = serde_json::from_str(&format!("\"{}\"", seen.database)).unwrap();
+            prop_assert_eq!(seen.connection.to_vec(), origin.connection.to_string().into_bytes());
+            prop_assert_eq!(seen.principal, origin.principal.as_str().as_bytes());
+            let quoted = [b"\"", seen.database, b"\""].concat();
+            let seen_database: String = serde_json::from_slice(&quoted).unwrap();
             prop_assert_eq!(seen_database, database);
             prop_assert_eq!(seen.statement, statement);
             prop_assert!(seen.rest.starts_with(b",\"outcome\":\"completed\""));
@@ -244,7 +255,7 @@ mod tests {
     fn records_of_no_connection_have_no_origin() {
         let lines = written(&Event::Stopped, Timestamp::UNIX_EPOCH);
         let line = Line::read(&lines).unwrap();
-        assert_eq!((line.kind, line.origin()), ("stopped", None));
+        assert_eq!((line.kind, line.origin()), (&b"stopped"[..], None));
         assert_eq!(super::lines(b"a\n\nb\nc").count(), 3);
     }
 }

@@ -43,6 +43,7 @@ pub mod search;
 mod segment;
 pub mod session;
 pub mod ship;
+mod shown;
 pub mod source;
 pub mod statement;
 pub mod stats;

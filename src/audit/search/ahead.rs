@@ -8,11 +8,11 @@ use super::keys::Keys;
 use super::log::Log;
 use super::plan::{self, Group};
 
-const ENDS: [&str; 4] = [
-    "statement_results",
-    "statement_finished",
-    "commit_failed",
-    "connection_closed",
+const ENDS: [&[u8]; 4] = [
+    b"statement_results",
+    b"statement_finished",
+    b"commit_failed",
+    b"connection_closed",
 ];
 
 /// Bytes of lines behind an end among which a failed commit is looked for.
@@ -37,7 +37,7 @@ pub(super) fn commits(
         let block = hands.spare(log, &layout, next)?;
         read += block.len();
         next += 1;
-        found.extend(ended.records_in(block, &["commit_failed"]));
+        found.extend(ended.records_in(block, &[b"commit_failed"]));
     }
     Ok(found)
 }

@@ -14,12 +14,12 @@ use super::log::Log;
 use super::plan::{self, Group};
 use crate::access::SessionId;
 
-const HOLDERS: [&str; 5] = [
-    "statement_prepared",
-    "portal_bound",
-    "statement_started",
-    "statement_part",
-    "connection_opened",
+const HOLDERS: [&[u8]; 5] = [
+    b"statement_prepared",
+    b"portal_bound",
+    b"statement_started",
+    b"statement_part",
+    b"connection_opened",
 ];
 /// A statement refers to parameters, these to a text: no chain is longer, with one to spare.
 const CHAIN: usize = 4;

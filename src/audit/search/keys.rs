@@ -1,16 +1,17 @@
 //! Statements that are looked for in other pieces, by their numbers.
 
 use std::collections::{HashMap, HashSet};
+use std::str::FromStr;
 
 use super::super::holders::Key;
 use super::super::line::{self, Line};
 use super::super::{Event, Record};
-use crate::access::SessionId;
+use crate::access::{ConnectionId, SessionId};
 
 /// Numbers of statements, by connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
-    connections: HashMap<String, OfConnection>,
+    connections: HashMap<Vec<u8>, OfConnection>,
 }
 
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ struct OfConnection {
 
 impl Keys {
     pub(super) fn add(&mut self, (connection, statement): Key, session: SessionId) {
-        let entry = self.connections.entry(connection.to_string());
+        let entry = self.connections.entry(name(connection));
         let of_connection = entry.or_insert_with(|| OfConnection {
             session,
             statements: HashSet::new(),
@@ -34,7 +35,8 @@ impl Keys {
         let Some(origin) = line.origin() else {
             return;
         };
-        if let (Ok(connection), Ok(session)) = (origin.connection.parse(), origin.session.parse()) {
+        let ids = (parsed(origin.connection), parsed(origin.session));
+        if let (Some(connection), Some(session)) = ids {
             self.add((connection, origin.statement), session);
         }
     }
@@ -61,7 +63,7 @@ impl Keys {
     }
 
     pub(super) fn remove(&mut self, (connection, statement): Key) {
-        let name = connection.to_string();
+        let name = name(connection);
         if let Some(of_connection) = self.connections.get_mut(&name) {
             of_connection.statements.remove(&statement);
             if of_connection.statements.is_empty() {
@@ -72,7 +74,7 @@ impl Keys {
 
     pub(super) fn remove_connection(&mut self, record: &Record) {
         if let Some(origin) = record.event.origin() {
-            self.connections.remove(&origin.connection.to_string());
+            self.connections.remove(&name(origin.connection));
         }
     }
 
@@ -88,26 +90,26 @@ impl Keys {
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, SessionId)> {
         self.connections.iter().flat_map(|(connection, it)| {
             // It was made from one.
-            let connection = connection.parse().ok();
+            let connection = parsed(connection);
             let keys = it.statements.iter();
             keys.filter_map(move |statement| Some(((connection?, *statement), it.session)))
         })
     }
 
-    fn has(&self, connection: &str, statement: u64) -> bool {
+    fn has(&self, connection: &[u8], statement: u64) -> bool {
         let of_connection = self.connections.get(connection);
         of_connection.is_some_and(|it| statement == 0 || it.statements.contains(&statement))
     }
 
     /// The records in `block` that are of one of these statements, or of their connections as
     /// such, and whose `type` is one of `kinds`.
-    pub(super) fn records_in(&self, block: &[u8], kinds: &[&str]) -> Vec<Record> {
+    pub(super) fn records_in(&self, block: &[u8], kinds: &[&[u8]]) -> Vec<Record> {
         let records = line::lines(block).filter_map(|line| self.record(line, kinds));
         records.collect()
     }
 
     /// The same, with how many bytes of the block are behind each.
-    pub(super) fn places_in(&self, block: &[u8], kinds: &[&str]) -> Vec<(usize, Record)> {
+    pub(super) fn places_in(&self, block: &[u8], kinds: &[&[u8]]) -> Vec<(usize, Record)> {
         let mut left = block.len();
         let place = |line: &[u8]| {
             left -= line.len() + 1;
@@ -116,8 +118,8 @@ impl Keys {
         line::lines(block).filter_map(place).collect()
     }
 
-    fn record(&self, whole: &[u8], kinds: &[&str]) -> Option<Record> {
-        let Some(line) = Line::read(whole) else {
+    fn record(&self, whole: &[u8], kinds: &[&[u8]]) -> Option<Record> {
+        let Some(line) = Line::of(whole) else {
             return self.odd(whole, kinds);
         };
         let wanted = kinds.contains(&line.kind);
@@ -127,10 +129,10 @@ impl Keys {
     }
 
     /// The same for a line with its fields in another order.
-    fn odd(&self, whole: &[u8], kinds: &[&str]) -> Option<Record> {
+    fn odd(&self, whole: &[u8], kinds: &[&[u8]]) -> Option<Record> {
         let record: Record = serde_json::from_slice(whole).ok()?;
         let canonical = serde_json::to_vec(&record).ok()?;
-        let line = Line::read(&canonical)?;
+        let line = Line::of(&canonical)?;
         let origin = line.origin()?;
         let is_one = kinds.contains(&line.kind) && self.has(origin.connection, origin.statement);
         is_one.then_some(record)
@@ -163,4 +165,12 @@ pub(super) fn key_of(event: &Event) -> Option<Key> {
         } => Some((origin.connection, *statement)),
         _ => None,
     }
+}
+
+fn name(connection: ConnectionId) -> Vec<u8> {
+    connection.to_string().into_bytes()
+}
+
+fn parsed<T: FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }

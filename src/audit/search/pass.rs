@@ -16,7 +16,7 @@ pub(super) struct Odd;
 /// What a pass found.
 #[derive(Default)]
 pub(super) struct Pass<'b> {
-    starts: HashMap<(&'b str, u64), Start<'b>>,
+    starts: HashMap<(&'b [u8], u64), Start<'b>>,
     /// Lines that are not of statements.
     pub(super) events: Vec<&'b [u8]>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Start<'b> {
 
 impl Start<'_> {
     fn may_have_failed_to_commit(&self) -> bool {
-        self.late || self.later.iter().any(|line| line.kind == "commit_failed")
+        self.late || self.later.iter().any(|line| line.kind == b"commit_failed")
     }
 }
 
@@ -53,7 +53,7 @@ impl<'b> Pass<'b> {
             let mut start = 0;
             while let Some(length) = memchr::memchr(b'\n', &block[start..]) {
                 let end = start + length;
-                let line = Line::read(&block[start..end]).ok_or(Odd)?;
+                let line = Line::of(&block[start..end]).ok_or(Odd)?;
                 let late = total - before - end < LATE;
                 pass.line(line, sieve, late, |rest| marks.any_in(end - rest..end));
                 if with_events && is_event(line.kind) {
@@ -75,7 +75,7 @@ impl<'b> Pass<'b> {
         signed: impl FnOnce(usize) -> bool,
     ) {
         match line.kind {
-            "statement_started" => {
+            b"statement_started" => {
                 let Some(origin) = line.origin() else {
                     return;
                 };
@@ -90,8 +90,10 @@ impl<'b> Pass<'b> {
                         .insert((origin.connection, origin.statement), start);
                 }
             }
-            "statement_finished" | "statement_results" | "commit_failed" => self.later(line, late),
-            "connection_closed" => self.closed(&line),
+            b"statement_finished" | b"statement_results" | b"commit_failed" => {
+                self.later(line, late);
+            }
+            b"connection_closed" => self.closed(&line),
             _ => {}
         }
     }
@@ -104,7 +106,7 @@ impl<'b> Pass<'b> {
             return;
         };
         if let Some(start) = self.starts.get_mut(&(origin.connection, origin.statement)) {
-            start.late |= late && line.kind == "statement_finished";
+            start.late |= late && line.kind == b"statement_finished";
             start.later.push(line);
         }
     }
@@ -132,7 +134,7 @@ impl<'b> Pass<'b> {
 
 fn passes_end(start: &Start<'_>, sieve: &Sieve<'_>) -> bool {
     let mut lines = start.later.iter();
-    let end = lines.find(|line| line.kind == "statement_finished");
+    let end = lines.find(|line| line.kind == b"statement_finished");
     let Some(origin) = end.and_then(Line::origin) else {
         return true;
     };
@@ -140,18 +142,18 @@ fn passes_end(start: &Start<'_>, sieve: &Sieve<'_>) -> bool {
         && (start.may_have_failed_to_commit() || sieve.passes_failure(origin.rest))
 }
 
-fn is_event(kind: &str) -> bool {
+fn is_event(kind: &[u8]) -> bool {
     !matches!(
         kind,
-        "statement_started"
-            | "statement_finished"
-            | "statement_prepared"
-            | "portal_bound"
-            | "statement_part"
-            | "statement_results"
-            | "commit_failed"
-            | "segment_opened"
-            | "checkpoint"
+        b"statement_started"
+            | b"statement_finished"
+            | b"statement_prepared"
+            | b"portal_bound"
+            | b"statement_part"
+            | b"statement_results"
+            | b"commit_failed"
+            | b"segment_opened"
+            | b"checkpoint"
     )
 }
 
@@ -191,11 +193,11 @@ pub(super) fn canonical(block: &[u8]) -> (Vec<u8>, u64) {
     let (mut lines, mut unreadable) = (Vec::with_capacity(block.len()), 0);
     for line in super::super::line::lines(block) {
         let parsed = || serde_json::from_slice::<Record>(line).ok();
-        let written = match Line::read(line) {
+        let written = match Line::of(line) {
             Some(_) => Some(line.to_vec()),
             None => parsed().and_then(|record| serde_json::to_vec(&record).ok()),
         };
-        match written.filter(|written| Line::read(written).is_some()) {
+        match written.filter(|written| Line::of(written).is_some()) {
             Some(written) => {
                 lines.extend_from_slice(&written);
                 lines.push(b'\n');

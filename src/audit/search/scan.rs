@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::join::Joiner;
+use super::super::layout::Piece;
 use super::super::reader::ReadError;
 use super::super::{Record, Statement};
 use super::behind::{self, Known};
@@ -46,9 +47,10 @@ impl<'a> Scanner<'a> {
 
     /// Looks at a group.
     pub(super) fn scan(&self, hands: &mut Hands, group: &Group) -> Result<Scanned, ReadError> {
-        let mut blocks = hands.blocks(self.log, group)?;
+        let may_have = |piece: &Piece, block: &[u8]| !piece.plain || self.sieve.may_have(block);
+        let (mut blocks, bytes) = hands.blocks(self.log, group, may_have)?;
         let mut scanned = Scanned {
-            bytes: blocks.iter().map(|block| block.len() as u64).sum(),
+            bytes,
             ..Scanned::default()
         };
         if self.pass(&blocks).is_err() {

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use memchr::memmem;
 
 use super::super::line::{Cursor, Line, LineOrigin};
-use super::query::{Ending, Query};
+use super::super::shown::{Field, Shown, strings};
+use super::query::{Ending, Events, Query};
 use super::text::{Signs, TextFilter};
 
 /// A query as bytes of lines.
@@ -41,6 +42,12 @@ impl<'q> Sieve<'q> {
         self.signs.as_ref()
     }
 
+    /// Whether what is looked for may be in a block of which all statements show what they say.
+    pub(super) fn may_have(&self, block: &[u8]) -> bool {
+        let has = |signs: &Signs| signs.find(block, 0).is_some();
+        self.query.events != Events::None || self.signs.as_ref().is_none_or(has)
+    }
+
     /// Whether the statement that starts here may be looked for. `signed` tells whether what
     /// follows the statement's number has the signs.
     pub(super) fn passes(
@@ -49,7 +56,9 @@ impl<'q> Sieve<'q> {
         origin: &LineOrigin<'_>,
         signed: impl FnOnce() -> bool,
     ) -> bool {
-        let is = |wanted: &Option<String>, found| wanted.as_ref().is_none_or(|it| it == found);
+        let is = |wanted: &Option<String>, found: &[u8]| {
+            wanted.as_ref().is_none_or(|it| it.as_bytes() == found)
+        };
         let query = self.query;
         is(&self.session, origin.session)
             && is(&self.connection, origin.connection)
@@ -58,9 +67,12 @@ impl<'q> Sieve<'q> {
                 || query
                     .principals
                     .iter()
-                    .any(|it| it.as_str() == origin.principal))
+                    .any(|it| it.as_str().as_bytes() == origin.principal))
             && (query.targets.is_empty()
-                || query.targets.iter().any(|it| it.as_str() == origin.target))
+                || query
+                    .targets
+                    .iter()
+                    .any(|it| it.as_str().as_bytes() == origin.target))
             && self.is_in_time(line)
             && (self.asks_for_no_text() || signed() || self.may_have_text(origin.rest))
     }
@@ -98,13 +110,12 @@ impl<'q> Sieve<'q> {
             return true;
         };
         let has = |field: Field<'_>| match field {
-            Field::Hidden | Field::Escaped => true,
-            Field::Plain(bytes) => text.is_in_bytes(bytes),
+            Field::Hidden => true,
+            Field::Here(json) => strings(json).any(|it| is_in_string(text, it)),
             Field::None => false,
         };
         text.scope.has_sql() && has(shown.sql)
-            // There may be several of them.
-            || text.scope.has_parameters() && !matches!(shown.parameters, Field::None)
+            || text.scope.has_parameters() && has(shown.parameters)
     }
 
     /// Whether the statement that ends here may be looked for, by its `statement_finished`.
@@ -127,7 +138,7 @@ impl<'q> Sieve<'q> {
             cursor.plain()
         };
         let is = |ending: &Ending| match ending {
-            Ending::As(wanted) => outcome().is_none_or(|it| it == wanted.label()),
+            Ending::As(wanted) => outcome().is_none_or(|it| it == wanted.label().as_bytes()),
             Ending::None => false,
         };
         (query.outcomes.is_empty() || query.outcomes.iter().any(is))
@@ -151,75 +162,15 @@ fn number(rest: &[u8], key: &[u8]) -> Option<u64> {
 
 fn text<'a>(rest: &'a [u8], key: &[u8]) -> Option<&'a str> {
     let at = memmem::rfind(rest, key)? + key.len();
-    Cursor(rest.get(at..)?).plain()
+    std::str::from_utf8(Cursor(rest.get(at..)?).plain()?).ok()
 }
 
-/// What a start shows of its text and its parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Shown<'a> {
-    sql: Field<'a>,
-    parameters: Field<'a>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field<'a> {
-    /// It has none.
-    None,
-    /// Here, as it is.
-    Plain(&'a [u8]),
-    /// Here, with JSON's escapes.
-    Escaped,
-    /// In another record, or in base64.
-    Hidden,
-}
-
-impl<'a> Shown<'a> {
-    const HIDDEN: Self = Self {
-        sql: Field::Hidden,
-        parameters: Field::Hidden,
-    };
-
-    /// Of what follows the statement's number.
-    fn of(rest: &'a [u8]) -> Self {
-        Self::read(Cursor(rest)).unwrap_or(Self::HIDDEN)
+/// Whether the text is in a JSON string.
+fn is_in_string(text: &TextFilter, raw: &[u8]) -> bool {
+    if memchr::memchr(b'\\', raw).is_none() {
+        return text.is_in_bytes(raw);
     }
-
-    fn read(mut cursor: Cursor<'a>) -> Option<Self> {
-        cursor.expect(b",\"kind\":\"")?;
-        cursor.plain()?;
-        for name in [&b",\"name\":\""[..], b",\"portal\":\""] {
-            if cursor.expect(name).is_some() {
-                cursor.escaped()?;
-            }
-        }
-        cursor.expect(b",\"sql\":\"")?;
-        let sql = cursor.escaped()?.as_bytes();
-        let sql = match memchr::memchr(b'\\', sql) {
-            Some(_) => Field::Escaped,
-            None => Field::Plain(sql),
-        };
-        let parameters = match cursor.0 {
-            b"}" => Field::None,
-            rest if rest.starts_with(b",\"parameters\":[") => values(rest),
-            _ => Field::Hidden,
-        };
-        Some(Self { sql, parameters })
-    }
-}
-
-/// Parameters are hidden if one is in base64, and has no readable form beside it.
-fn values(rest: &[u8]) -> Field<'_> {
-    let binary = b"\"binary\":\"";
-    let unreadable = |at: usize| {
-        let mut cursor = Cursor(&rest[at + binary.len()..]);
-        cursor.plain().is_none() || !cursor.0.starts_with(b",\"value\":")
-    };
-    let hidden = memmem::find(rest, b"{\"base64\":").is_some()
-        || memmem::find_iter(rest, binary).any(unreadable)
-        || !rest.ends_with(b"]}");
-    if hidden {
-        Field::Hidden
-    } else {
-        Field::Escaped
-    }
+    let quoted = [b"\"", raw, b"\""].concat();
+    let plain = serde_json::from_slice::<String>(&quoted);
+    plain.map_or(true, |plain| text.is_in_bytes(plain.as_bytes()))
 }

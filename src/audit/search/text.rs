@@ -119,14 +119,14 @@ impl TextFilter {
     }
 
     fn is_of(&self, parameter: &Parameter) -> bool {
-        let readable = parameter.readable();
-        readable.is_some_and(|text| self.matcher.is_in(text.as_bytes()))
-            || match parameter {
-                Parameter::Text(Text(bytes)) | Parameter::Binary { bytes, .. } => {
-                    self.matcher.is_in(bytes)
-                }
-                _ => false,
-            }
+        match parameter {
+            Parameter::Text(Text(bytes)) => self.matcher.is_in(bytes),
+            Parameter::Binary { bytes, .. } => match parameter.readable() {
+                Some(text) => self.matcher.is_in(text.as_bytes()),
+                None => self.matcher.is_in(bytes),
+            },
+            Parameter::Null | Parameter::Hashed { .. } | Parameter::Omitted => false,
+        }
     }
 
     /// Whether it stands in `text`.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::super::index::{self, Frame, Index};
 use super::super::open::Open;
+use super::super::shown::is_plain;
 use super::super::{About, Head, Origin};
 use super::reading::Lines;
 use crate::access::ConnectionId;
@@ -54,6 +55,7 @@ impl Contents {
             bytes,
             first,
             at,
+            plain: is_plain(&lines.block.bytes),
         });
         self.noted.clear();
     }
