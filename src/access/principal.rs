@@ -92,6 +92,20 @@ pub struct Principal {
     pub name: PrincipalName,
     /// The groups that the principal belongs to.
     pub groups: Vec<String>,
+    /// What kind of a principal it is.
+    #[serde(default)]
+    pub kind: PrincipalKind,
+}
+
+/// What kind of a principal it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrincipalKind {
+    /// Somebody who can be asked.
+    #[default]
+    Person,
+    /// A program.
+    Service,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::PrincipalConfig;
 use super::check::{Check, Section};
 use super::raw::{Named, RawPrincipal};
 use super::values::{self, Parsed};
-use crate::access::{Principal, PrincipalName};
+use crate::access::{Principal, PrincipalKind, PrincipalName};
 
 pub(super) fn principals(check: &mut Check<'_>, raw: &Named<RawPrincipal>) -> Vec<PrincipalConfig> {
     let mut holders: HashMap<[u8; 32], String> = HashMap::new();
@@ -44,6 +44,7 @@ fn principal(section: &mut Section<'_, '_>, name: &str, raw: &RawPrincipal) -> O
         Ok(name) => Some(Principal {
             name,
             groups: groups.into_iter().map(|(_, group)| group).collect(),
+            kind: PrincipalKind::Person,
         }),
         Err(error) => {
             let at = section.own();

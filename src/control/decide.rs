@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{AccessRequest, Principal, RequestId, Session, SessionId};
+use crate::access::{AccessRequest, Caller, RequestId, Session, SessionId};
 use crate::audit::Event;
+use crate::policy::Action;
 use crate::store::StoreError;
 
 use super::{Control, Error, RequestStatus, SessionStatus, act, random_id, reason, to_the_end};
@@ -18,12 +19,11 @@ impl Control {
     /// target; [`Error::AuditUnavailable`] if it is granted but not open yet.
     pub async fn approve(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         id: RequestId,
         duration: Option<Duration>,
     ) -> Result<(RequestStatus, SessionStatus), Error> {
-        // Visible is decidable, but for the requester's own, which `access` refuses.
-        let old = self.visible_request(caller, id).await?;
+        let old = self.decidable_request(caller, id).await?;
         self.check_length(&old, duration)?;
         let session = SessionId::from_random(random_id());
         let (new, session) =
@@ -44,11 +44,11 @@ impl Control {
     /// [`Error::Conflict`] if it is no longer pending, [`Error::Invalid`] without a reason.
     pub async fn deny(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         id: RequestId,
         why: &str,
     ) -> Result<RequestStatus, Error> {
-        let old = self.visible_request(caller, id).await?;
+        let old = self.decidable_request(caller, id).await?;
         let (why, now) = (reason(why)?, self.now());
         let new = old.clone().deny(caller.name.clone(), why, now)?;
         let denied = Event::RequestDenied {
@@ -61,6 +61,19 @@ impl Control {
         to_the_end(async move { control.move_request(&old, &kept, act(now, denied)).await })
             .await?;
         Ok(self.request_status(caller, new))
+    }
+
+    /// The request, if `caller` may decide on it. Their own is left to `access`, which says why.
+    async fn decidable_request(
+        &self,
+        caller: &Caller,
+        id: RequestId,
+    ) -> Result<AccessRequest, Error> {
+        let request = self.visible_request(caller, id).await?;
+        if request.requester != caller.name {
+            self.check(caller, Action::Approve, &request)?;
+        }
+        Ok(request)
     }
 
     /// What was fine when it was asked for may not be under the rules of today.

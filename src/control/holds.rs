@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::{Hold, Principal, Session, SessionId};
+use crate::access::{Caller, Hold, Session, SessionId};
 use crate::audit::{Asked, Event, Held};
 use crate::policy::Action;
 use crate::store::{Act, StoreError};
@@ -22,7 +22,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Error::Forbidden`] for all but auditors.
-    pub async fn holds(&self, caller: &Principal) -> Result<Vec<(Hold, Session)>, Error> {
+    pub async fn holds(&self, caller: &Caller) -> Result<Vec<(Hold, Session)>, Error> {
         self.must_be_auditor(caller, HOLD)?;
         Ok(self.store.holds().await?)
     }
@@ -35,7 +35,7 @@ impl Control {
     /// session, [`Error::Conflict`] if they are held already, [`Error::Invalid`] without a reason.
     pub async fn place_hold(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         session: SessionId,
         why: &str,
     ) -> Result<(Hold, Session), Error> {
@@ -57,7 +57,7 @@ impl Control {
     /// [`Error::Invalid`] without a reason.
     pub async fn release_hold(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         session: SessionId,
         why: &str,
     ) -> Result<(Hold, Session), Error> {
@@ -71,8 +71,8 @@ impl Control {
         to_the_end(async move { control.release(session, &act).await }).await
     }
 
-    pub(super) fn must_be_auditor(&self, caller: &Principal, why: &str) -> Result<(), Error> {
-        match self.rules.load().may(caller, Action::ReadAudit) {
+    pub(super) fn must_be_auditor(&self, caller: &Caller, why: &str) -> Result<(), Error> {
+        match self.may_overall(caller, Action::ReadAudit) {
             true => Ok(()),
             false => Err(Error::Forbidden(why.to_owned())),
         }
@@ -157,16 +157,16 @@ fn given(why: &str) -> Result<String, Error> {
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use super::super::testing::{World, principal};
+    use super::super::testing::{World, caller};
     use super::*;
 
     #[tokio::test]
     async fn auditors_hold_and_release_the_records_of_sessions_that_were() {
         let world = World::new();
         let session = world.session().await;
-        let (control, iris) = (&world.control, principal("iris"));
+        let (control, iris) = (&world.control, caller("iris"));
         control
-            .revoke(&principal("dana"), session.id, "")
+            .revoke(&caller("dana"), session.id, "")
             .await
             .unwrap();
         let (hold, of) = control
@@ -207,7 +207,7 @@ mod tests {
     async fn a_hold_that_may_not_be_stored_keeps_the_records_all_the_same() {
         let world = World::new();
         let session = world.session().await;
-        let (control, iris) = (&world.control, principal("iris"));
+        let (control, iris) = (&world.control, caller("iris"));
         world.store.read_only.store(true, Ordering::SeqCst);
         let failed = control.place_hold(&iris, session.id, "x").await;
         assert!(matches!(failed, Err(Error::Store(_))));
@@ -218,12 +218,12 @@ mod tests {
     async fn nobody_but_auditors_holds_or_learns_what_is_held() {
         let world = World::new();
         let session = world.session().await;
-        let iris = principal("iris");
+        let iris = caller("iris");
         let control = &world.control;
         control.place_hold(&iris, session.id, "x").await.unwrap();
         let unknown = SessionId::from_random(9);
         for name in ["maya", "dana", "omar", "sam"] {
-            let caller = principal(name);
+            let caller = caller(name);
             let refusals = [
                 control.holds(&caller).await.map(|_| ()),
                 control.place_hold(&caller, unknown, "x").await.map(|_| ()),

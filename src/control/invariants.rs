@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::testing::{World, principal};
+use super::testing::{World, caller};
 use crate::access::{AccessRequest, Session, SessionId};
 use crate::audit::Event;
 use crate::store::{Filter, Store};
@@ -63,7 +63,7 @@ struct Run {
 impl Run {
     async fn take(mut self, step: Step) -> Self {
         let control = &self.world.control;
-        let by = |n: usize| principal(PEOPLE[n]);
+        let by = |n: usize| caller(PEOPLE[n]);
         // Refusals are as good as successes here: what counts is the state after it.
         match step {
             Step::Submit(who, target, seconds) => {

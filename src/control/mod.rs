@@ -33,11 +33,11 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, watch};
 
-use crate::access::{AccessRequest, Principal, RequestId, Session, SessionId, Target, TargetName};
+use crate::access::{AccessRequest, Caller, RequestId, Session, SessionId, Target, TargetName};
 use crate::admission::Admission;
 use crate::audit::{Event, Held, PublicKey, Recorder};
 use crate::clock::Clock;
-use crate::policy::{Action, Policy};
+use crate::policy::{Action, Context, Policy, Query};
 use crate::secret::random;
 use crate::store::{Act, Store};
 use crate::telemetry::Metrics;
@@ -65,9 +65,23 @@ pub struct Rules {
 }
 
 impl Rules {
-    fn may(&self, principal: &Principal, action: Action<'_>) -> bool {
-        let known = |target| self.targets.contains_key(target);
-        action.target().is_none_or(known) && self.policy.allows(principal, action)
+    /// Whether `caller` may do this with the target; if it is not there, nobody may.
+    fn allow(
+        &self,
+        caller: &Caller,
+        action: Action,
+        target: &TargetName,
+        context: Context<'_>,
+    ) -> bool {
+        self.targets.get(target).is_some_and(|target| {
+            let query = Query {
+                caller,
+                action,
+                target: Some(target),
+                context,
+            };
+            self.policy.decide(&query).allowed
+        })
     }
 }
 
@@ -158,31 +172,68 @@ impl Control {
     /// The request, if `caller` may see it.
     async fn visible_request(
         &self,
-        caller: &Principal,
+        caller: &Caller,
         id: RequestId,
     ) -> Result<AccessRequest, Error> {
         let request = self.store.request(id).await?;
         request
             .filter(|request| {
-                request.requester == caller.name || self.may_approve(caller, &request.target)
+                request.requester == caller.name || self.may(caller, Action::View, &request.target)
             })
             .ok_or(Error::NotFound("request"))
     }
 
     /// The session, if `caller` may see it.
-    async fn visible_session(&self, caller: &Principal, id: SessionId) -> Result<Session, Error> {
+    async fn visible_session(&self, caller: &Caller, id: SessionId) -> Result<Session, Error> {
         let session = self.store.session(id).await?;
         session
             .filter(|session| self.sees(caller, session))
             .ok_or(Error::NotFound("session"))
     }
 
-    fn sees(&self, caller: &Principal, session: &Session) -> bool {
-        session.principal == caller.name || self.may_approve(caller, &session.target)
+    fn sees(&self, caller: &Caller, session: &Session) -> bool {
+        session.principal == caller.name || self.may(caller, Action::View, &session.target)
     }
 
-    fn may_approve(&self, caller: &Principal, target: &TargetName) -> bool {
-        self.rules.load().may(caller, Action::Approve(target))
+    /// Whether `caller` may do this with the target, going by who they are alone.
+    fn may(&self, caller: &Caller, action: Action, target: &TargetName) -> bool {
+        let context = Context::at(self.clock.now());
+        self.rules.load().allow(caller, action, target, context)
+    }
+
+    /// Refuses what `caller` may not do to the request, or to what came of it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    fn check(&self, caller: &Caller, action: Action, request: &AccessRequest) -> Result<(), Error> {
+        let context = Context {
+            duration: Some(request.duration),
+            reason: Some(&request.reason),
+            requester: Some(&request.requester),
+            ..Context::at(self.clock.now())
+        };
+        let allowed = self
+            .rules
+            .load()
+            .allow(caller, action, &request.target, context);
+        match allowed {
+            true => Ok(()),
+            false => Err(Error::Forbidden(format!(
+                "you may not decide on requests for {}",
+                request.target
+            ))),
+        }
+    }
+
+    /// Whether `caller` may do this with hallpass as a whole.
+    fn may_overall(&self, caller: &Caller, action: Action) -> bool {
+        let query = Query {
+            caller,
+            action,
+            target: None,
+            context: Context::at(self.clock.now()),
+        };
+        self.rules.load().policy.decide(&query).allowed
     }
 
     fn count(&self, request: &AccessRequest) {

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::access::{
-    AccessRequest, Principal, RequestId, RequestState, Session, SessionId, Target,
-};
+use crate::access::{AccessRequest, Caller, RequestId, RequestState, Session, SessionId, Target};
 use crate::admission::ConnectionInfo;
 use crate::audit::Unavailable;
 use crate::policy::Action;
@@ -58,11 +56,11 @@ pub struct Readiness {
 
 impl Control {
     /// The targets that `caller` may request or approve, by name.
-    pub fn targets(&self, caller: &Principal) -> Vec<TargetAccess> {
+    pub fn targets(&self, caller: &Caller) -> Vec<TargetAccess> {
         let rules = self.rules.load();
         let access = |target: &Target| TargetAccess {
-            may_request: rules.may(caller, Action::Request(&target.name)),
-            may_approve: rules.may(caller, Action::Approve(&target.name)),
+            may_request: self.may(caller, Action::Request, &target.name),
+            may_approve: self.may(caller, Action::Approve, &target.name),
             target: target.clone(),
         };
         let mut targets: Vec<_> = rules
@@ -79,7 +77,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Error::NotFound`] if not, or if it is not there.
-    pub async fn request(&self, caller: &Principal, id: RequestId) -> Result<RequestStatus, Error> {
+    pub async fn request(&self, caller: &Caller, id: RequestId) -> Result<RequestStatus, Error> {
         let request = self.visible_request(caller, id).await?;
         Ok(self.request_status(caller, request))
     }
@@ -90,7 +88,7 @@ impl Control {
     /// [`Error::NotFound`] if the caller may not see it, or if it is not there.
     pub async fn decided_request(
         &self,
-        caller: &Principal,
+        caller: &Caller,
         id: RequestId,
         wait: Duration,
     ) -> Result<RequestStatus, Error> {
@@ -116,7 +114,7 @@ impl Control {
     /// If the store fails.
     pub async fn requests(
         &self,
-        caller: &Principal,
+        caller: &Caller,
         pending_only: bool,
     ) -> Result<Vec<RequestStatus>, Error> {
         let filter = self.visible(caller, pending_only);
@@ -129,7 +127,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Error::NotFound`] if not, or if it is not there.
-    pub async fn session(&self, caller: &Principal, id: SessionId) -> Result<SessionStatus, Error> {
+    pub async fn session(&self, caller: &Caller, id: SessionId) -> Result<SessionStatus, Error> {
         let session = self.visible_session(caller, id).await?;
         Ok(self.session_status(session))
     }
@@ -140,7 +138,7 @@ impl Control {
     /// If the store fails.
     pub async fn sessions(
         &self,
-        caller: &Principal,
+        caller: &Caller,
         live_only: bool,
     ) -> Result<Vec<SessionStatus>, Error> {
         let filter = self.visible(caller, live_only);
@@ -157,10 +155,11 @@ impl Control {
     }
 
     /// The open connections that `caller` may see, the oldest first.
-    pub fn connections(&self, caller: &Principal) -> Vec<ConnectionInfo> {
+    pub fn connections(&self, caller: &Caller) -> Vec<ConnectionInfo> {
         let mut connections = self.admission.connections();
         connections.retain(|connection| {
-            connection.principal == caller.name || self.may_approve(caller, &connection.target)
+            connection.principal == caller.name
+                || self.may(caller, Action::View, &connection.target)
         });
         connections.sort_by_key(|connection| (connection.opened_at, connection.id));
         connections
@@ -175,14 +174,10 @@ impl Control {
         }
     }
 
-    pub(super) fn request_status(
-        &self,
-        caller: &Principal,
-        request: AccessRequest,
-    ) -> RequestStatus {
+    pub(super) fn request_status(&self, caller: &Caller, request: AccessRequest) -> RequestStatus {
         let may_decide = request.state == RequestState::Pending
             && request.requester != caller.name
-            && self.may_approve(caller, &request.target);
+            && self.may(caller, Action::Approve, &request.target);
         RequestStatus {
             request,
             may_decide,
@@ -198,10 +193,10 @@ impl Control {
         }
     }
 
-    fn visible(&self, caller: &Principal, open_only: bool) -> Filter {
+    fn visible(&self, caller: &Caller, open_only: bool) -> Filter {
         let rules = self.rules.load();
         let approvable =
-            |target: &&crate::access::TargetName| rules.may(caller, Action::Approve(target));
+            |target: &&crate::access::TargetName| self.may(caller, Action::View, target);
         Filter {
             open_only,
             visible: Some(Visible {

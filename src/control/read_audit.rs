@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Principal, SessionId};
+use crate::access::{Caller, SessionId};
 use crate::audit::archive::Archive;
 use crate::audit::reader::ReadError;
 use crate::audit::search::{Coverage, Found, Manner, Query, Taker, search};
@@ -50,7 +50,7 @@ impl Control {
     /// recorded; [`Error::AuditUnreadable`].
     pub async fn search_audit(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         asked: &str,
         query: Query,
         limits: Limits,
@@ -76,7 +76,7 @@ impl Control {
     /// As [`Control::search_audit`]; [`Error::NotFound`] if the log has none of the session.
     pub async fn session_records(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         asked: &str,
         (session, after): (SessionId, u64),
         limit: usize,
@@ -104,7 +104,7 @@ impl Control {
     /// As [`Control::search_audit`].
     pub async fn audit_head(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         asked: &str,
     ) -> Result<(Head, PublicKey), Error> {
         self.begin_reading(caller, asked).await?;
@@ -117,8 +117,8 @@ impl Control {
     }
 
     /// Records who reads what, or who wanted to and may not.
-    async fn begin_reading(self: &Arc<Self>, caller: &Principal, asked: &str) -> Result<(), Error> {
-        let refused = !self.rules.load().may(caller, Action::ReadAudit);
+    async fn begin_reading(self: &Arc<Self>, caller: &Caller, asked: &str) -> Result<(), Error> {
+        let refused = !self.may_overall(caller, Action::ReadAudit);
         let event = Event::AuditRead {
             by: caller.name.clone(),
             query: asked.to_owned(),

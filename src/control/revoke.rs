@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::access::{Ending, Principal, Session, SessionId, SessionState};
+use crate::access::{Caller, Ending, Session, SessionId, SessionState};
+use crate::policy::Action;
 use crate::store::StoreError;
 
 use super::expire::ended;
@@ -17,7 +18,7 @@ impl Control {
     /// all the same, but the answer is [`Error::NotStored`] or [`Error::Store`].
     pub async fn revoke(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         id: SessionId,
         why: &str,
     ) -> Result<SessionStatus, Error> {
@@ -28,7 +29,7 @@ impl Control {
 
     async fn end_early(
         &self,
-        caller: &Principal,
+        caller: &Caller,
         id: SessionId,
         why: &str,
     ) -> Result<SessionStatus, Error> {
@@ -40,6 +41,10 @@ impl Control {
             Err(Error::Store(error)) => return Err(self.end_unread(caller, id, ending, error)),
             old => old?,
         };
+        if !self.ends(caller, &old) {
+            let problem = format!("you may not end sessions for {}", old.target);
+            return Err(Error::Forbidden(problem));
+        }
         let now = self.now();
         let Some(new) = old.clone().revoke(caller.name.clone(), why, now) else {
             return Err(over(&old));
@@ -61,16 +66,21 @@ impl Control {
         }
     }
 
+    /// Whether `caller` may end the session.
+    fn ends(&self, caller: &Caller, session: &Session) -> bool {
+        session.principal == caller.name || self.may(caller, Action::Revoke, &session.target)
+    }
+
     /// Ends a session that cannot be looked up, going by what is known here.
     fn end_unread(
         &self,
-        caller: &Principal,
+        caller: &Caller,
         id: SessionId,
         ending: Ending,
         error: StoreError,
     ) -> Error {
         match self.gate.session(id) {
-            Some(known) if self.sees(caller, &known) => {
+            Some(known) if self.ends(caller, &known) => {
                 self.gate.end(&known, ending);
                 Error::NotStored(error)
             }

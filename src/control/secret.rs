@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::{Principal, Session, SessionId, Target};
+use crate::access::{Caller, Session, SessionId, Target};
 use crate::audit::Event;
 use crate::secret::Secret;
 
@@ -27,7 +27,7 @@ impl Control {
     /// ended or its target is no longer there.
     pub async fn read_secret(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         id: SessionId,
     ) -> Result<Granted, Error> {
         let session = self.visible_session(caller, id).await?;

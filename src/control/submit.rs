@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{AccessRequest, Principal, RequestId, Submission, Target, TargetName};
+use crate::access::{AccessRequest, Caller, RequestId, Submission, Target, TargetName};
 use crate::audit::Event;
 use crate::policy::Action;
 
@@ -17,7 +17,7 @@ impl Control {
     /// [`Error::Invalid`] if duration or reason are out of bounds.
     pub async fn submit(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         target: &TargetName,
         duration: Duration,
         why: &str,
@@ -40,12 +40,12 @@ impl Control {
         })
     }
 
-    fn requestable(&self, caller: &Principal, name: &TargetName) -> Result<Target, Error> {
+    fn requestable(&self, caller: &Caller, name: &TargetName) -> Result<Target, Error> {
         let rules = self.rules.load();
         match rules.targets.get(name) {
-            Some(target) if rules.may(caller, Action::Request(name)) => Ok(target.clone()),
+            Some(target) if self.may(caller, Action::Request, name) => Ok(target.clone()),
             // Who may approve knows that it is there.
-            Some(_) if rules.may(caller, Action::Approve(name)) => {
+            Some(_) if self.may(caller, Action::View, name) => {
                 Err(Error::Forbidden(format!("you may not request {name}")))
             }
             _ => Err(Error::NotFound("target that you may request")),

@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 
 use super::{Control, Parts, Rules};
 use crate::access::{
-    AccessRequest, ConnectionId, Databases, Hold, Principal, RequestId, Session, SessionId, Target,
-    TargetName,
+    AccessRequest, Caller, ConnectionId, Databases, Hold, Principal, PrincipalKind, RequestId,
+    Session, SessionId, Target, TargetName,
 };
 use crate::admission::{Admission, Admittee, ConnectionInfo, Permit};
 use crate::audit::{Event, Recorder, Settings, SigningKey, reader};
@@ -163,7 +163,7 @@ impl World {
     }
 
     pub(crate) async fn submit_for(&self, who: &str, target: &str, length: Duration) -> RequestId {
-        let (who, target) = (principal(who), target.parse().unwrap());
+        let (who, target) = (caller(who), target.parse().unwrap());
         let status = self.control.submit(&who, &target, length, "INC-1").await;
         status.unwrap().request.id
     }
@@ -171,10 +171,7 @@ impl World {
     /// A session of maya for `orders-ro`, approved by dana.
     pub(crate) async fn session(&self) -> Session {
         let request = self.submit("maya").await;
-        let approved = self
-            .control
-            .approve(&principal("dana"), request, None)
-            .await;
+        let approved = self.control.approve(&caller("dana"), request, None).await;
         approved.unwrap().1.session
     }
 }
@@ -183,17 +180,18 @@ pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-pub(crate) fn principal(name: &str) -> Principal {
+pub(crate) fn caller(name: &str) -> Caller {
     let group = match name {
         "maya" | "noor" => "engineers",
         "dana" | "lee" => "leads",
         "iris" => "security",
         _ => "others",
     };
-    Principal {
+    Caller::new(Principal {
         name: name.parse().unwrap(),
         groups: vec![group.into()],
-    }
+        kind: PrincipalKind::Person,
+    })
 }
 
 pub(crate) fn rules() -> Rules {

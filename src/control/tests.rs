@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::testing::{HOUR, World, at, principal, rules};
+use super::testing::{HOUR, World, at, caller, rules};
 use super::{Control, Error, Rules};
 use crate::access::{RequestState, SessionState};
 use crate::audit::Event;
@@ -40,13 +40,10 @@ async fn of_racing_decisions_exactly_one_wins() {
         for n in 0..12 {
             let control = Arc::clone(&world.control);
             race.spawn(async move {
-                let by = principal(if n % 2 == 0 { "dana" } else { "lee" });
+                let by = caller(if n % 2 == 0 { "dana" } else { "lee" });
                 match n % 4 {
                     0 | 1 => control.approve(&by, request, None).await.map(|_| ()),
-                    2 => control
-                        .withdraw(&principal("maya"), request)
-                        .await
-                        .map(|_| ()),
+                    2 => control.withdraw(&caller("maya"), request).await.map(|_| ()),
                     _ => control.deny(&by, request, "no").await.map(|_| ()),
                 }
             });
@@ -66,7 +63,7 @@ async fn of_racing_decisions_exactly_one_wins() {
 }
 
 async fn revoke_all(control: &Arc<Control>) {
-    let dana = principal("dana");
+    let dana = caller("dana");
     for live in control.sessions(&dana, true).await.unwrap() {
         control.revoke(&dana, live.session.id, "").await.unwrap();
     }
@@ -79,17 +76,13 @@ async fn a_revocation_beats_an_approval_that_is_still_on_its_way() {
         let request = world.submit("maya").await;
         let control = Arc::clone(&world.control);
         let approval =
-            tokio::spawn(async move { control.approve(&principal("dana"), request, None).await });
+            tokio::spawn(async move { control.approve(&caller("dana"), request, None).await });
         // As soon as it can be seen at all, it is revoked.
         let mut changes = world.control.changes();
         loop {
-            let live = world
-                .control
-                .sessions(&principal("lee"), true)
-                .await
-                .unwrap();
+            let live = world.control.sessions(&caller("lee"), true).await.unwrap();
             if let Some(live) = live.first() {
-                let lee = principal("lee");
+                let lee = caller("lee");
                 world
                     .control
                     .revoke(&lee, live.session.id, "stop")
@@ -110,10 +103,7 @@ async fn nobody_has_two_live_sessions_for_one_target() {
     let world = World::new();
     world.session().await;
     let second = world.submit("maya").await;
-    let refused = world
-        .control
-        .approve(&principal("dana"), second, None)
-        .await;
+    let refused = world.control.approve(&caller("dana"), second, None).await;
     let text = refused.unwrap_err().to_string();
     assert!(
         text.starts_with("maya already has a session for orders-ro until 1970-01-12T14:46:40Z"),
@@ -122,14 +112,14 @@ async fn nobody_has_two_live_sessions_for_one_target() {
     // The request is still there to be decided, and another's session is no obstacle.
     let status = world
         .control
-        .request(&principal("maya"), second)
+        .request(&caller("maya"), second)
         .await
         .unwrap();
     assert_eq!(status.request.state, RequestState::Pending);
     let noor = world.submit("noor").await;
     world
         .control
-        .approve(&principal("dana"), noor, None)
+        .approve(&caller("dana"), noor, None)
         .await
         .unwrap();
     assert_eq!(world.admission.live_sessions(), 2);
@@ -154,12 +144,9 @@ async fn requester_and_approver_are_never_the_same() {
     rules.policy = Box::new(Everybody);
     world.control.set_rules(rules);
     let request = world.submit("maya").await;
-    let own = world
-        .control
-        .approve(&principal("maya"), request, None)
-        .await;
+    let own = world.control.approve(&caller("maya"), request, None).await;
     assert!(matches!(own, Err(Error::Forbidden(_))));
-    let own = world.control.deny(&principal("maya"), request, "no").await;
+    let own = world.control.deny(&caller("maya"), request, "no").await;
     assert!(matches!(own, Err(Error::Forbidden(_))));
     assert_eq!(world.admission.live_sessions(), 0);
 }
@@ -167,8 +154,11 @@ async fn requester_and_approver_are_never_the_same() {
 struct Everybody;
 
 impl crate::policy::Policy for Everybody {
-    fn allows(&self, _: &crate::access::Principal, _: crate::policy::Action<'_>) -> bool {
-        true
+    fn decide(&self, _: &crate::policy::Query<'_>) -> crate::policy::Decision {
+        crate::policy::Decision {
+            allowed: true,
+            policies: Vec::new(),
+        }
     }
 }
 
@@ -177,7 +167,7 @@ async fn what_one_may_not_see_looks_as_if_it_were_not_there() {
     let world = World::new();
     let session = world.session().await;
     for stranger in ["sam", "noor", "omar"] {
-        let sam = principal(stranger);
+        let sam = caller(stranger);
         let control = &world.control;
         let request = control.request(&sam, session.request).await.unwrap_err();
         let absent = crate::access::RequestId::from_random(1);
@@ -199,7 +189,7 @@ async fn what_one_may_not_see_looks_as_if_it_were_not_there() {
 async fn the_secret_is_for_the_holder_of_a_live_session_and_recorded_first() {
     let world = World::new();
     let session = world.session().await;
-    let (maya, dana) = (principal("maya"), principal("dana"));
+    let (maya, dana) = (caller("maya"), caller("dana"));
     let others = world.control.read_secret(&dana, session.id).await;
     assert!(matches!(others, Err(Error::Forbidden(_))));
     let granted = world.control.read_secret(&maya, session.id).await.unwrap();
@@ -222,10 +212,7 @@ async fn without_the_audit_nothing_opens_and_with_it_again_it_does() {
     let world = World::new();
     let request = world.submit("maya").await;
     world.break_audit(true);
-    let approval = world
-        .control
-        .approve(&principal("dana"), request, None)
-        .await;
+    let approval = world.control.approve(&caller("dana"), request, None).await;
     assert!(matches!(approval, Err(Error::AuditUnavailable(_))));
     assert_eq!(world.admission.live_sessions(), 0);
     assert!(matches!(
@@ -250,7 +237,7 @@ async fn a_record_that_comes_late_says_when_it_was_done() {
     let request = world.submit("maya").await;
     let done = world.clock.now();
     world.break_audit(true);
-    let denied = world.control.deny(&principal("dana"), request, "no").await;
+    let denied = world.control.deny(&caller("dana"), request, "no").await;
     denied.expect("a denial opens nothing and stands");
     world.break_audit(false);
     world.pass(HOUR);
@@ -270,7 +257,7 @@ async fn an_act_whose_delivery_was_noted_too_late_is_recorded_once_and_opened_on
     let old = world.store.request(request).await.unwrap().unwrap();
     let id = crate::access::SessionId::from_random(3);
     let now = world.clock.now();
-    let dana = principal("dana").name;
+    let dana = caller("dana").name.clone();
     let (new, session) = old.clone().approve(dana.clone(), None, id, now).unwrap();
     let event = Event::RequestApproved {
         request,
@@ -307,10 +294,7 @@ async fn an_approval_that_a_crash_kept_from_the_audit_is_recorded_at_the_next_st
     let world = World::new();
     let request = world.submit("maya").await;
     world.break_audit(true);
-    let approval = world
-        .control
-        .approve(&principal("dana"), request, None)
-        .await;
+    let approval = world.control.approve(&caller("dana"), request, None).await;
     approval.unwrap_err();
     world.break_audit(false);
     let world = world.restart().await;
@@ -332,7 +316,7 @@ async fn a_restart_brings_back_what_is_live_and_ends_what_is_over() {
         .await;
     world
         .control
-        .approve(&principal("dana"), short, None)
+        .approve(&caller("dana"), short, None)
         .await
         .unwrap();
     world.pass(Duration::from_secs(1800));
@@ -361,14 +345,11 @@ async fn a_revoked_session_is_over_for_good_across_restarts_and_clocks_set_back(
     let session = world.session().await;
     let revoked = world
         .control
-        .revoke(&principal("maya"), session.id, "done")
+        .revoke(&caller("maya"), session.id, "done")
         .await;
     assert_eq!(revoked.unwrap().session.state.name(), "revoked");
     assert_eq!(world.admission.live_sessions(), 0);
-    let again = world
-        .control
-        .revoke(&principal("dana"), session.id, "")
-        .await;
+    let again = world.control.revoke(&caller("dana"), session.id, "").await;
     assert!(matches!(again, Err(Error::Conflict(_))));
     let world = world.restart().await;
     world.clock.set(at(999_000));
@@ -380,7 +361,7 @@ async fn a_revoked_session_is_over_for_good_across_restarts_and_clocks_set_back(
 async fn a_revocation_that_cannot_be_stored_closes_all_the_same_but_is_an_error() {
     let world = World::new();
     let session = world.session().await;
-    let dana = principal("dana");
+    let dana = caller("dana");
     for fault in [&world.store.read_only, &world.store.down] {
         fault.store(true, Ordering::SeqCst);
         let revoked = world.control.revoke(&dana, session.id, "now").await;
@@ -389,7 +370,7 @@ async fn a_revocation_that_cannot_be_stored_closes_all_the_same_but_is_an_error(
         // Strangers learn and end nothing.
         let stranger = world
             .control
-            .revoke(&principal("sam"), session.id, "now")
+            .revoke(&caller("sam"), session.id, "now")
             .await;
         assert!(!matches!(stranger, Ok(_) | Err(Error::NotStored(_))));
         fault.store(false, Ordering::SeqCst);
@@ -410,7 +391,7 @@ async fn a_revocation_at_once_is_not_kept_by_a_failing_audit() {
     world.break_audit(true);
     world
         .control
-        .revoke(&principal("dana"), session.id, "now")
+        .revoke(&caller("dana"), session.id, "now")
         .await
         .unwrap();
     assert_eq!(world.admission.live_sessions(), 0);
@@ -424,7 +405,7 @@ async fn an_end_that_was_stored_by_a_task_that_died_is_carried_out_whatever_the_
     let world = World::new();
     let old = world.session().await;
     let now = world.clock.now();
-    let by = principal("dana").name;
+    let by = caller("dana").name.clone();
     let new = old.clone().revoke(by, "now", now).unwrap();
     let act = super::act(now, super::expire::ended(&new));
     let stored = world.store.transition_session(&old, &new, &act).await;
@@ -440,10 +421,10 @@ async fn whoever_has_the_secret_finds_the_session_open() {
     let world = World::new();
     let request = world.submit("maya").await;
     world.break_audit(true);
-    let dana = principal("dana");
+    let dana = caller("dana");
     let unrecorded = world.control.approve(&dana, request, None).await;
     unrecorded.unwrap_err();
-    let maya = principal("maya");
+    let maya = caller("maya");
     let sessions = world.control.sessions(&maya, true).await.unwrap();
     let id = sessions[0].session.id;
     let early = world.control.read_secret(&maya, id).await;
@@ -459,10 +440,10 @@ async fn open_connections_are_shown_to_those_who_see_the_session() {
     let session = world.session().await;
     let permit = world.connect(&session);
     for (who, seen) in [("maya", 1), ("dana", 1), ("noor", 0), ("omar", 0)] {
-        let who = principal(who);
+        let who = caller(who);
         assert_eq!(world.control.connections(&who).len(), seen);
     }
-    let maya = principal("maya");
+    let maya = caller("maya");
     let shown = world.control.sessions(&maya, true).await.unwrap();
     assert_eq!(shown[0].connections, 1);
     let revoked = world.control.revoke(&maya, session.id, "done").await;
@@ -481,7 +462,7 @@ async fn the_rules_of_the_day_of_approval_count() {
     let orders = &"orders-ro".parse().unwrap();
     stricter.targets.get_mut(orders).unwrap().max_duration = HOUR;
     world.control.set_rules(stricter);
-    let dana = principal("dana");
+    let dana = caller("dana");
     let long = world
         .control
         .approve(&dana, request, None)
@@ -510,7 +491,7 @@ async fn reasons_with_control_characters_or_without_end_are_refused() {
     let world = World::new();
     let request = world.submit("maya").await;
     for why in ["\u{1b}[2J", "a\0b", &"x".repeat(2001), "", "  "] {
-        let denied = world.control.deny(&principal("dana"), request, why).await;
+        let denied = world.control.deny(&caller("dana"), request, why).await;
         assert!(matches!(denied, Err(Error::Invalid(_))), "{why:?}");
     }
 }
@@ -528,10 +509,7 @@ async fn the_patrol_ends_what_is_due_by_itself() {
     let request = world
         .submit_for("maya", "orders-ro", Duration::from_secs(1))
         .await;
-    let approved = world
-        .control
-        .approve(&principal("dana"), request, None)
-        .await;
+    let approved = world.control.approve(&caller("dana"), request, None).await;
     let id = approved.unwrap().1.session.id;
     let mut changes = world.control.changes();
     let expired = async {
@@ -552,7 +530,7 @@ async fn the_patrol_ends_what_is_due_by_itself() {
 async fn targets_are_listed_for_those_who_may_use_them() {
     let world = World::new();
     let names = |who: &str| -> Vec<(String, bool, bool)> {
-        let targets = world.control.targets(&principal(who)).into_iter();
+        let targets = world.control.targets(&caller(who)).into_iter();
         targets
             .map(|t| (t.target.name.to_string(), t.may_request, t.may_approve))
             .collect()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::{Principal, RequestId};
+use crate::access::{Caller, RequestId};
 use crate::audit::Event;
 
 use super::{Control, Error, RequestStatus, act, to_the_end};
@@ -14,7 +14,7 @@ impl Control {
     /// [`Error::Conflict`] if it is no longer pending, [`Error::Forbidden`] if it is another's.
     pub async fn withdraw(
         self: &Arc<Self>,
-        caller: &Principal,
+        caller: &Caller,
         id: RequestId,
     ) -> Result<RequestStatus, Error> {
         let old = self.visible_request(caller, id).await?;

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 
 use super::api::ApiState;
 use super::problem::Rejection;
-use crate::access::Principal;
+use crate::access::{Caller, Principal};
 use crate::secret::{constant_time_eq, sha256};
 
 /// Everybody who may call, with the SHA-256 of their token.
@@ -41,9 +41,9 @@ impl Principals {
 }
 
 /// The authenticated caller. A handler that takes it cannot be reached without a valid token.
-pub(super) struct Caller(pub(super) Principal);
+pub(super) struct Authenticated(pub(super) Caller);
 
-impl FromRequestParts<ApiState> for Caller {
+impl FromRequestParts<ApiState> for Authenticated {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Rejection> {
@@ -54,7 +54,10 @@ impl FromRequestParts<ApiState> for Caller {
             return Err(Rejection::throttled(wait));
         }
         match state.principals.load().authenticate(token) {
-            Some(principal) => Ok(Self(principal)),
+            Some(principal) => Ok(Self(Caller {
+                address: Some(peer),
+                ..Caller::new(principal)
+            })),
             None => {
                 state.throttle.wrong(peer);
                 tracing::debug!(%peer, "a wrong API token");

@@ -92,7 +92,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::control::testing::{World, principal};
+    use crate::control::testing::{World, caller};
 
     async fn get(state: &OpsState, path: &str) -> (StatusCode, String, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();
@@ -125,7 +125,7 @@ mod tests {
 
         let session = world.session().await;
         world.break_audit(true);
-        let by = principal("dana");
+        let by = caller("dana");
         world.control.revoke(&by, session.id, "").await.unwrap();
         world.store.down.store(true, Ordering::SeqCst);
         state.draining.cancel();

@@ -1,34 +1,96 @@
 //! Who may do what. One small interface; what answers it may grow without its callers knowing.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use crate::access::{Principal, TargetName};
+use jiff::Timestamp;
 
-/// What somebody wants to do, and with what.
+use crate::access::{Caller, PrincipalName, Target, TargetName};
+
+/// What somebody wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action<'a> {
+pub enum Action {
     /// Ask for a session for the target.
-    Request(&'a TargetName),
-    /// Decide on somebody else's request for the target, or end somebody else's session.
-    Approve(&'a TargetName),
+    Request,
+    /// Have one without anybody deciding.
+    ApproveAlone,
+    /// Have one at once, decided by nobody, to be reviewed afterwards.
+    BreakGlass,
+    /// Ask for more time in a session of one's own.
+    Extend,
+    /// Have that without anybody deciding.
+    ExtendAlone,
+    /// See everybody's requests and sessions for the target.
+    View,
+    /// Decide on somebody else's request.
+    Approve,
+    /// End somebody else's session.
+    Revoke,
+    /// Close the review that follows a broken glass.
+    Review,
     /// Read the audit, of all targets, and say what of it is not to be deleted.
     ReadAudit,
+    /// Say who there is: accounts, tokens, delegations of others.
+    Administer,
 }
 
-impl<'a> Action<'a> {
-    /// The target, of what is done with one.
-    pub fn target(self) -> Option<&'a TargetName> {
-        match self {
-            Self::Request(target) | Self::Approve(target) => Some(target),
-            Self::ReadAudit => None,
+/// What is known when somebody wants to do something, besides who and what.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// When.
+    pub now: Timestamp,
+    /// For how long, of what is asked for or decided on.
+    pub duration: Option<Duration>,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// The ticket that the reason names.
+    pub ticket: Option<&'a str>,
+    /// Whose request, session or review it is.
+    pub requester: Option<&'a PrincipalName>,
+    /// Which stage of the approval, from 1.
+    pub stage: Option<u32>,
+}
+
+impl Context<'_> {
+    /// Nothing but the time.
+    pub fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            duration: None,
+            reason: None,
+            ticket: None,
+            requester: None,
+            stage: None,
         }
     }
 }
 
+/// A question to the policy.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    /// Who wants to do it.
+    pub caller: &'a Caller,
+    /// What.
+    pub action: Action,
+    /// With which target; none for what concerns hallpass as a whole.
+    pub target: Option<&'a Target>,
+    /// What else is known.
+    pub context: Context<'a>,
+}
+
+/// The policy's answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it may be done.
+    pub allowed: bool,
+    /// The policies that made it so.
+    pub policies: Vec<String>,
+}
+
 /// Says who may do what.
 pub trait Policy: Send + Sync {
-    /// Whether `principal` may do this. With an unknown target: no.
-    fn allows(&self, principal: &Principal, action: Action<'_>) -> bool;
+    /// Whether this may be done. What cannot be decided may not.
+    fn decide(&self, query: &Query<'_>) -> Decision;
 }
 
 /// Principals and groups (`@engineers`) that may act on one target.
@@ -49,56 +111,38 @@ pub struct Lists {
     pub auditors: HashSet<String>,
 }
 
-impl Policy for Lists {
-    fn allows(&self, principal: &Principal, action: Action<'_>) -> bool {
-        let granted = match action {
-            Action::Request(target) => self.targets.get(target).map(|it| &it.requesters),
-            Action::Approve(target) => self.targets.get(target).map(|it| &it.approvers),
+impl Lists {
+    fn list(&self, action: Action, target: Option<&Target>) -> Option<&HashSet<String>> {
+        let grants = || self.targets.get(&target?.name);
+        match action {
+            Action::Request | Action::Extend => grants().map(|it| &it.requesters),
+            Action::Approve | Action::View | Action::Revoke | Action::Review => {
+                grants().map(|it| &it.approvers)
+            }
             Action::ReadAudit => Some(&self.auditors),
-        };
-        granted.is_some_and(|granted| names(granted, principal))
+            Action::ApproveAlone
+            | Action::ExtendAlone
+            | Action::BreakGlass
+            | Action::Administer => None,
+        }
+    }
+}
+
+impl Policy for Lists {
+    fn decide(&self, query: &Query<'_>) -> Decision {
+        let granted = self.list(query.action, query.target);
+        Decision {
+            allowed: granted.is_some_and(|granted| names(granted, query.caller)),
+            policies: Vec::new(),
+        }
     }
 }
 
 /// Whether the list has the principal, or a group of theirs.
-fn names(list: &HashSet<String>, principal: &Principal) -> bool {
-    list.contains(principal.name.as_str())
-        || principal
+fn names(list: &HashSet<String>, caller: &Caller) -> bool {
+    list.contains(caller.name.as_str())
+        || caller
             .groups
             .iter()
             .any(|group| list.contains(&format!("@{group}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_or_a_group_grants_and_nothing_else_does() {
-        let target: TargetName = "orders-ro".parse().unwrap();
-        let grants = Grants {
-            requesters: ["@engineers".to_owned()].into(),
-            approvers: ["dana".to_owned()].into(),
-        };
-        let policy = Lists {
-            targets: [(target.clone(), grants)].into(),
-            auditors: ["@security".to_owned(), "noor".to_owned()].into(),
-        };
-        let person = |name: &str, group: &str| Principal {
-            name: name.parse().unwrap(),
-            groups: vec![group.into()],
-        };
-        let (maya, dana) = (person("maya", "engineers"), person("dana", "leads"));
-        assert!(policy.allows(&maya, Action::Request(&target)));
-        assert!(!policy.allows(&maya, Action::Approve(&target)));
-        assert!(policy.allows(&dana, Action::Approve(&target)));
-        let other = "other".parse().unwrap();
-        assert!(!policy.allows(&dana, Action::Request(&other)));
-
-        assert!(policy.allows(&person("iris", "security"), Action::ReadAudit));
-        assert!(policy.allows(&person("noor", "engineers"), Action::ReadAudit));
-        for other in [maya, dana, person("security", "others")] {
-            assert!(!policy.allows(&other, Action::ReadAudit), "{other:?}");
-        }
-    }
 }

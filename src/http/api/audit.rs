@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use serde::Deserialize;
 
-use super::super::auth::Caller;
+use super::super::auth::Authenticated;
 use super::super::extract::{Query, duration};
 use super::super::problem::Rejection;
 use super::super::types::{AuditHead, SessionRecords, StatementsQuery, StatementsView};
@@ -22,7 +22,7 @@ const MAX_LIMIT: u64 = 1000;
 /// `GET audit/statements?..`
 pub(super) async fn statements(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     uri: Uri,
     Query(query): Query<StatementsQuery>,
 ) -> Result<Answer<StatementsView>, Rejection> {
@@ -50,7 +50,7 @@ pub(super) struct Behind {
 /// `GET audit/sessions/{id}?after=SEQ&limit=N`
 pub(super) async fn session(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     uri: Uri,
     Path(id): Path<String>,
     Query(Behind { after, limit: many }): Query<Behind>,
@@ -68,7 +68,7 @@ pub(super) async fn session(
 /// `GET audit/head`
 pub(super) async fn head(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     uri: Uri,
 ) -> Result<Answer<AuditHead>, Rejection> {
     let (head, key) = state.control.audit_head(&caller, &asked(&uri)).await?;

@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::super::auth::Caller;
+use super::super::auth::Authenticated;
 use super::super::extract::Json;
 use super::super::problem::Rejection;
 use super::super::types::{HoldView, Reason};
@@ -13,7 +13,7 @@ use super::{ApiState, sessions, views};
 /// `GET audit/holds`
 pub(super) async fn list(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
 ) -> Result<Answer<Vec<HoldView>>, Rejection> {
     let holds = state.control.holds(&caller).await?;
     Ok(Answer(holds.into_iter().map(views::hold).collect()))
@@ -22,7 +22,7 @@ pub(super) async fn list(
 /// `PUT audit/holds/{session}`
 pub(super) async fn place(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     Json(Reason { reason }): Json<Reason>,
 ) -> Result<(StatusCode, Answer<HoldView>), Rejection> {
@@ -34,7 +34,7 @@ pub(super) async fn place(
 /// `DELETE audit/holds/{session}`
 pub(super) async fn release(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     Json(Reason { reason }): Json<Reason>,
 ) -> Result<Answer<HoldView>, Rejection> {

@@ -3,22 +3,22 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::super::auth::Caller;
+use super::super::auth::Authenticated;
 use super::super::types::{TargetView, Whoami};
 use super::{ApiState, views};
 
 /// `GET whoami`
-pub(super) async fn whoami(Caller(caller): Caller) -> Json<Whoami> {
+pub(super) async fn whoami(Authenticated(caller): Authenticated) -> Json<Whoami> {
     Json(Whoami {
-        name: caller.name,
-        groups: caller.groups,
+        name: caller.principal.name,
+        groups: caller.principal.groups,
     })
 }
 
 /// `GET targets`
 pub(super) async fn targets(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
 ) -> Json<Vec<TargetView>> {
     let targets = state.control.targets(&caller);
     Json(targets.into_iter().map(views::target).collect())

@@ -8,7 +8,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use serde::Deserialize;
 
-use super::super::auth::Caller;
+use super::super::auth::Authenticated;
 use super::super::extract::{Json, Query, duration};
 use super::super::problem::Rejection;
 use super::super::types::{Approve, Approved, Reason, RequestView, SubmitRequest};
@@ -37,7 +37,7 @@ enum ListState {
 /// `GET requests?state=pending|all`
 pub(super) async fn list(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Query(list): Query<List>,
 ) -> Result<Answer<Vec<RequestView>>, Rejection> {
     let pending_only = list.state == ListState::Pending;
@@ -48,7 +48,7 @@ pub(super) async fn list(
 /// `POST requests`
 pub(super) async fn submit(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Json(asked): Json<SubmitRequest>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Answer<RequestView>), Rejection> {
     let length = duration(&asked.duration)?;
@@ -71,7 +71,7 @@ pub(super) struct Wait {
 /// `GET requests/{id}?wait=20s`: with `wait`, answers when it is decided, or after that time.
 pub(super) async fn show(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     Query(Wait { wait }): Query<Wait>,
 ) -> Result<Answer<RequestView>, Rejection> {
@@ -90,7 +90,7 @@ pub(super) async fn show(
 /// `POST requests/{id}/approve`
 pub(super) async fn approve(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     Json(approve): Json<Approve>,
 ) -> Result<Answer<Approved>, Rejection> {
@@ -105,7 +105,7 @@ pub(super) async fn approve(
 /// `POST requests/{id}/deny`
 pub(super) async fn deny(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     Json(Reason { reason }): Json<Reason>,
 ) -> Result<Answer<RequestView>, Rejection> {
@@ -120,7 +120,7 @@ pub(super) struct Nothing {}
 /// `POST requests/{id}/withdraw`
 pub(super) async fn withdraw(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     Json(Nothing {}): Json<Nothing>,
 ) -> Result<Answer<RequestView>, Rejection> {

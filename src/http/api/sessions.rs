@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 
-use super::super::auth::Caller;
+use super::super::auth::Authenticated;
 use super::super::extract::{Json, Query};
 use super::super::problem::Rejection;
 use super::super::types::{ConnectionView, Reason, SessionSecret, SessionView};
@@ -30,7 +30,7 @@ enum ListState {
 /// `GET sessions?state=live|all`
 pub(super) async fn list(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Query(list): Query<List>,
 ) -> Result<Answer<Vec<SessionView>>, Rejection> {
     let live_only = list.state == ListState::Live;
@@ -41,7 +41,7 @@ pub(super) async fn list(
 /// `GET sessions/{id}`
 pub(super) async fn show(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
 ) -> Result<Answer<SessionView>, Rejection> {
     let session = state.control.session(&caller, parse(&id)?).await?;
@@ -51,7 +51,7 @@ pub(super) async fn show(
 /// `POST sessions/{id}/revoke`
 pub(super) async fn revoke(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
     Json(Reason { reason }): Json<Reason>,
 ) -> Result<Answer<SessionView>, Rejection> {
@@ -62,7 +62,7 @@ pub(super) async fn revoke(
 /// `POST sessions/{id}/secret`
 pub(super) async fn secret(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
     Path(id): Path<String>,
 ) -> Result<Answer<SessionSecret>, Rejection> {
     let granted = state.control.read_secret(&caller, parse(&id)?).await?;
@@ -73,7 +73,7 @@ pub(super) async fn secret(
 /// `GET connections`
 pub(super) async fn connections(
     State(state): State<ApiState>,
-    Caller(caller): Caller,
+    Authenticated(caller): Authenticated,
 ) -> Answer<Vec<ConnectionView>> {
     let connections = state.control.connections(&caller);
     Answer(connections.into_iter().map(views::connection).collect())

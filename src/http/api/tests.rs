@@ -17,7 +17,7 @@ use super::super::types::{AuditHead, RequestView, SessionView, StatementsView, T
 use super::{ApiParts, Endpoint, Principals, router};
 use crate::access::{RequestState, SessionState};
 use crate::audit::{Event, reader};
-use crate::control::testing::{World, principal};
+use crate::control::testing::{World, caller};
 use crate::secret::sha256;
 
 struct Api {
@@ -41,7 +41,7 @@ impl Api {
     fn new() -> Self {
         let world = World::new();
         let names = ["maya", "noor", "dana", "lee", "omar", "sam", "iris"];
-        let entries = names.map(|name| (principal(name), sha256(token(name).as_bytes())));
+        let entries = names.map(|name| (caller(name).principal, sha256(token(name).as_bytes())));
         let endpoint = Endpoint {
             host: "db.example.com".into(),
             port: 6432,
@@ -85,7 +85,7 @@ impl Api {
             return path.replace("{session}", &session);
         }
         if path.contains("{held}") {
-            let (session, iris) = (self.world.session().await.id, principal("iris"));
+            let (session, iris) = (self.world.session().await.id, caller("iris"));
             let held = self.world.control.place_hold(&iris, session, "x").await;
             return path.replace("{held}", &held.unwrap().0.session.to_string());
         }
@@ -464,9 +464,9 @@ async fn what_the_api_answers_reads_back_as_its_documents() {
     let session = api.world.session().await;
     let control = &api.world.control;
     let other = api.world.submit("noor").await;
-    control.deny(&principal("dana"), other, "no").await.unwrap();
+    control.deny(&caller("dana"), other, "no").await.unwrap();
     control
-        .revoke(&principal("dana"), session.id, "stop")
+        .revoke(&caller("dana"), session.id, "stop")
         .await
         .unwrap();
     let requests = api.call("dana", "GET", "requests?state=all", "").await;
@@ -494,14 +494,14 @@ async fn a_long_poll_answers_upon_the_decision() {
     let other = api.world.submit("noor").await;
     api.world
         .control
-        .deny(&principal("dana"), other, "no")
+        .deny(&caller("dana"), other, "no")
         .await
         .unwrap();
     let early = tokio::time::timeout(Duration::from_millis(50), &mut poll).await;
     assert!(early.is_err(), "it waits for its own request");
     api.world
         .control
-        .approve(&principal("dana"), id, None)
+        .approve(&caller("dana"), id, None)
         .await
         .unwrap();
     let reply = tokio::time::timeout(Duration::from_secs(5), poll)
