@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -255,14 +256,20 @@ impl Recorder {
         if batch.is_empty() {
             return Ok(());
         }
-        match tokio::time::timeout(self.timeout, self.queue.reserve()).await {
-            Ok(Ok(place)) => {
-                place.send(Job { batch, done: None });
-                self.metrics.audit_queue().inc();
-                Ok(())
+        // A timer costs more than the place that mostly is there.
+        let place = match self.queue.try_reserve() {
+            Ok(place) => place,
+            Err(TrySendError::Closed(())) => return Err(batch),
+            Err(TrySendError::Full(())) => {
+                match tokio::time::timeout(self.timeout, self.queue.reserve()).await {
+                    Ok(Ok(place)) => place,
+                    _ => return Err(batch),
+                }
             }
-            _ => Err(batch),
-        }
+        };
+        place.send(Job { batch, done: None });
+        self.metrics.audit_queue().inc();
+        Ok(())
     }
 
     /// The same, however long the queue stays full: for what would be missed in the log.
@@ -323,10 +330,14 @@ impl Recorder {
     }
 
     async fn send(&self, job: Job) -> Result<(), Unavailable> {
-        self.queue
-            .send(job)
-            .await
-            .map_err(|_| Unavailable::Unwritable)?;
+        let place = match self.queue.try_reserve() {
+            Ok(place) => place,
+            Err(_) => {
+                let place = self.queue.reserve().await;
+                place.map_err(|_| Unavailable::Unwritable)?
+            }
+        };
+        place.send(job);
         self.metrics.audit_queue().inc();
         Ok(())
     }
