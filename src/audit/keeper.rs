@@ -98,8 +98,8 @@ impl Keeper {
     }
 
     async fn round(&self, known: &Arc<Mutex<Knowledge>>) -> Result<(), Disorder> {
-        let folder = self.folder.clone();
-        let sealed = blocking(move || seal::seal_complete(&folder)).await;
+        let (folder, flow) = (self.folder.clone(), Arc::clone(self.recorder.flow()));
+        let sealed = blocking(move || seal::seal_complete(&folder, &flow)).await;
         let kept = self.look(known).await;
         let tidied = match kept {
             Ok(()) => self.delete_what_is_due(known).await,

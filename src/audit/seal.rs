@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::archive::{Archive, Stored};
 use super::files::FileKind;
+use super::flow::Flow;
 use super::index::{Index, Indexer};
 use super::open::Open;
 use super::reader;
@@ -20,19 +21,20 @@ const FRAME: usize = 1024 * 1024;
 /// Fast, and nine tenths of what higher levels save.
 const LEVEL: i32 = 3;
 
-/// Seals the segments of a folder that are complete: all raw ones but the last. Returns the
-/// sequence of each one's first record.
+/// Seals the segments of a folder that are complete: all raw ones but the one that `flow` says is
+/// open. Returns the sequence of each one's first record.
 ///
 /// # Errors
 /// If the file system refuses, or a line is not a record; that segment is then left as it is, and
 /// those behind it are sealed all the same.
-pub(super) fn seal_complete(folder: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn seal_complete(folder: &Path, flow: &Flow) -> io::Result<Vec<u64>> {
     let archive = Archive::open(Box::new(Directory(folder.to_owned())))?;
     let segments = archive.segments();
+    // Only now: what has been opened since is not among them.
+    let complete = flow.complete();
     let (mut sealed, mut failed) = (Vec::new(), None);
     for (position, segment) in segments.iter().enumerate() {
-        let is_last = position + 1 == segments.len();
-        if segment.kind != FileKind::Raw || is_last {
+        if segment.kind != FileKind::Raw || !complete.has(segment.first) {
             continue;
         }
         let open = open_after(&archive, folder, &segments[..position]);

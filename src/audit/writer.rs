@@ -252,6 +252,7 @@ impl Writer {
             segment.mend()?;
             if segment.is_over() {
                 self.segment = None;
+                self.health.flow.close_segment();
             }
         }
         Ok(())
@@ -290,6 +291,7 @@ impl Writer {
     /// leave a hole behind which the log goes on.
     fn close_segment(&mut self) {
         let segment = self.segment.take();
+        self.health.flow.close_segment();
         if let (Some(mut segment), Durability::Write) = (segment, self.settings.durability) {
             tokio::task::spawn_blocking(move || segment.sync());
         }
@@ -320,6 +322,9 @@ impl Writer {
         let (volume, segment) = (Arc::clone(&self.volume), self.segment.take());
         let sync = for_good || self.settings.durability == Durability::Fsync;
         let first = self.head.seq + 1;
+        if segment.is_none() {
+            self.health.flow.open_segment(first);
+        }
         let put = move || {
             let (segment, result) = put(&*volume, segment, first, &lines, sync);
             (segment, lines, result)
