@@ -5,11 +5,11 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::aside::set_aside;
 use super::files::{FileKind, HEAD, LOCK};
 use super::index::Index;
 use super::segment::Segment;
 use super::{Event, Hash, Head, Record};
-use crate::secret::{hex, sha256};
 
 /// Why the audit's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ pub(super) struct Resumption {
 
 impl Folder {
     /// Takes the folder, making it if need be (mode 0700), and finds where the log goes on.
-    /// A last line that a crash cut off is set aside in a file beside its segment.
+    /// Last lines that a crash cut off are set aside in files beside their segments.
     pub(super) fn open(path: &Path) -> Result<(Self, Resumption), OpenError> {
         let io = |source| io_error(path, source);
         fs::DirBuilder::new()
@@ -150,11 +150,9 @@ pub(super) fn segments(folder: &Path) -> io::Result<Vec<(u64, FileKind)>> {
 /// Where the log goes on: behind the last segment that has a record.
 fn resume(folder: &Path) -> Result<Resumption, OpenError> {
     let segments = segments(folder).map_err(|source| io_error(folder, source))?;
-    let mut torn = Vec::new();
+    let torn = set_aside(folder, &segments).map_err(|source| io_error(folder, source))?;
     for (position, &segment) in segments.iter().enumerate().rev() {
-        let (head, piece) = end_of(folder, segment)?;
-        torn.extend(piece);
-        if let Some(head) = head {
+        if let Some(head) = end_of(folder, segment)? {
             let begun = &segments[position + 1..];
             remove_empty(folder, begun, head.seq + 1).map_err(|source| io_error(folder, source))?;
             return Ok(Resumption {
@@ -188,20 +186,17 @@ fn remove_empty(folder: &Path, begun: &[(u64, FileKind)], next: u64) -> io::Resu
     Ok(())
 }
 
-/// A segment's last record, if it has one, and what a crash left of another.
-fn end_of(
-    folder: &Path,
-    (first, kind): (u64, FileKind),
-) -> Result<(Option<Head>, Option<Event>), OpenError> {
+/// A segment's last record, if it has one.
+fn end_of(folder: &Path, (first, kind): (u64, FileKind)) -> Result<Option<Head>, OpenError> {
     if kind == FileKind::Raw {
         return end_of_raw(&folder.join(FileKind::Raw.name(first)));
     }
     let path = folder.join(FileKind::Index.name(first));
     match Index::load(&path) {
-        Ok(index) => Ok((Some(index.last), None)),
+        Ok(index) => Ok(Some(index.last)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let path = folder.join(kind.name(first));
-            Ok((Some(end_of_sealed(&path, first)?), None))
+            Ok(Some(end_of_sealed(&path, first)?))
         }
         Err(source) => Err(io_error(&path, source)),
     }
@@ -226,21 +221,13 @@ fn end_of_sealed(path: &Path, first: u64) -> Result<Head, OpenError> {
     last.ok_or_else(|| OpenError::Malformed(path.to_owned()))
 }
 
-fn end_of_raw(path: &Path) -> Result<(Option<Head>, Option<Event>), OpenError> {
+fn end_of_raw(path: &Path) -> Result<Option<Head>, OpenError> {
     let io = |source| io_error(path, source);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(io)?;
+    let mut file = File::open(path).map_err(io)?;
     let len = file.metadata().map_err(io)?.len();
-    let (whole, line) = last_line(&mut file, len).map_err(io)?;
-    let torn = match whole < len {
-        true => Some(set_aside(&mut file, path, whole).map_err(io)?),
-        false => None,
-    };
+    let line = last_line(&mut file, len).map_err(io)?;
     if line.is_empty() {
-        return Ok((None, torn));
+        return Ok(None);
     }
     let record: Record =
         serde_json::from_slice(&line).map_err(|_| OpenError::Malformed(path.to_owned()))?;
@@ -248,59 +235,33 @@ fn end_of_raw(path: &Path) -> Result<(Option<Head>, Option<Event>), OpenError> {
         seq: record.seq,
         hash: Hash::of(&line),
     };
-    Ok((Some(head), torn))
+    Ok(Some(head))
 }
 
-/// Where the last whole line ends, and that line.
-fn last_line(file: &mut File, len: u64) -> io::Result<(u64, Vec<u8>)> {
-    // Read backwards in growing steps until two line ends, or the beginning, are in sight.
+/// The last line of a file of whole lines, without its end; empty if it has none.
+fn last_line(file: &mut File, len: u64) -> io::Result<Vec<u8>> {
+    // Read backwards in growing steps until the end of the line before, or the beginning, is in
+    // sight.
     let mut step = 64 * 1024;
     loop {
         let start = len.saturating_sub(step);
         let mut tail = Vec::new();
         file.seek(SeekFrom::Start(start))?;
         file.take(len - start).read_to_end(&mut tail)?;
-        let end = memchr::memrchr(b'\n', &tail);
-        let before = end.and_then(|end| memchr::memrchr(b'\n', &tail[..end]));
-        match (end, before) {
-            (Some(end), Some(before)) => {
-                return Ok((start + end as u64 + 1, tail[before + 1..end].to_vec()));
-            }
-            (Some(end), None) if start == 0 => {
-                return Ok((end as u64 + 1, tail[..end].to_vec()));
-            }
-            (None, _) if start == 0 => return Ok((0, Vec::new())),
-            _ => step *= 4,
+        let line = tail.strip_suffix(b"\n").unwrap_or(&tail);
+        match memchr::memrchr(b'\n', line) {
+            Some(before) => return Ok(line[before + 1..].to_vec()),
+            None if start == 0 => return Ok(line.to_vec()),
+            None => step *= 4,
         }
     }
-}
-
-/// Moves what follows the last whole line into a file of its own: evidence is not thrown away.
-fn set_aside(file: &mut File, path: &Path, whole: u64) -> io::Result<Event> {
-    let mut torn = Vec::new();
-    file.seek(SeekFrom::Start(whole))?;
-    file.read_to_end(&mut torn)?;
-    let aside = path.with_extension("torn");
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&aside)?
-        .write_all(&torn)?;
-    file.set_len(whole)?;
-    let name = aside.file_name().unwrap_or_default().to_string_lossy();
-    Ok(Event::SegmentTorn {
-        file: name.into_owned(),
-        bytes: torn.len() as u64,
-        sha256: hex(&sha256(&torn)),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::Batch;
+    use super::super::{Batch, Flow, seal};
     use super::*;
 
     fn lines(head: &mut Head, count: usize) -> Vec<u8> {
@@ -383,6 +344,27 @@ mod tests {
             fs::read_to_string(path.with_extension("torn")).unwrap(),
             "{\"v\":1,\"se"
         );
+    }
+
+    #[test]
+    fn a_loss_of_power_may_tear_segments_before_the_last_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |first| dir.path().join(FileKind::Raw.name(first));
+        let mut head = Head::START;
+        let middle = lines(&mut head, 3);
+        let last = lines(&mut head, 1);
+        fs::write(path(1), &middle[..middle.len() - 5]).unwrap();
+        fs::write(path(4), last).unwrap();
+        let (_, resumption) = Folder::open(dir.path()).unwrap();
+        assert_eq!((resumption.head, resumption.last_segment), (head, Some(4)));
+        let [Event::SegmentTorn { file, .. }] = &resumption.torn[..] else {
+            panic!("{:?}", resumption.torn);
+        };
+        assert_eq!(*file, "00000000000000000001.torn");
+        // What is left of it is whole, and so can be sealed and shipped.
+        let flow = Flow::default();
+        flow.advance(5);
+        assert_eq!(seal::seal_complete(dir.path(), &flow).unwrap(), [1, 4]);
     }
 
     #[test]

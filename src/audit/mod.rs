@@ -6,6 +6,8 @@
 
 mod about;
 pub mod archive;
+mod aside;
+
 mod batch;
 mod chain;
 mod checkpoint;
