@@ -364,7 +364,7 @@ mod tests {
         // What is left of it is whole, and so can be sealed and shipped.
         let flow = Flow::default();
         flow.advance(5);
-        assert_eq!(seal::seal_complete(dir.path(), &flow).unwrap(), [1, 4]);
+        assert_eq!(seal::seal_complete(dir.path(), &flow).unwrap().sealed, [1, 4]);
     }
 
     #[test]

@@ -151,7 +151,11 @@ impl Indexer {
         let mut first = None;
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let record: Record = serde_json::from_slice(line)?;
+            // serde_json's own words may quote the line, and this may get into a log.
+            let record: Record = serde_json::from_slice(line).map_err(|_| {
+                let what = format!("what follows record {} is not a record", self.head.seq);
+                io::Error::new(io::ErrorKind::InvalidData, what)
+            })?;
             first.get_or_insert((record.seq, record.at));
             self.record(number, &record, line);
         }

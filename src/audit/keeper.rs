@@ -1,6 +1,6 @@
 //! Keeps the folder in order while the writer writes: seals what is complete, deletes what is old.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,8 +43,8 @@ pub struct Keeper {
 /// Why the folder is not in order.
 #[derive(Debug, thiserror::Error)]
 enum Disorder {
-    #[error("a segment could not be sealed: {0}")]
-    Sealing(#[source] io::Error),
+    #[error("{0} segments could not be sealed")]
+    Sealing(usize),
     #[error("what is kept could not be looked through: {0}")]
     Looking(#[source] io::Error),
     #[error("old segments are not deleted, because that cannot be recorded")]
@@ -62,6 +62,8 @@ struct Knowledge {
     gaps: Option<Vec<Gap>>,
     /// Whether it was this process that said so last, and stable storage has it.
     is_recorded: bool,
+    /// The segments that could not be sealed when that was last tried.
+    unsealable: BTreeSet<u64>,
 }
 
 /// Segments that are to go, and what the log will lack then.
@@ -98,14 +100,25 @@ impl Keeper {
     }
 
     async fn round(&self, known: &Arc<Mutex<Knowledge>>) -> Result<(), Disorder> {
-        let (folder, flow) = (self.folder.clone(), Arc::clone(self.recorder.flow()));
-        let sealed = blocking(move || seal::seal_complete(&folder, &flow)).await;
+        let sealed = self.seal(known).await;
         let kept = self.look(known).await;
         let tidied = match kept {
             Ok(()) => self.delete_what_is_due(known).await,
             Err(error) => Err(Disorder::Looking(error)),
         };
-        sealed.map_err(Disorder::Sealing).and(tidied)
+        sealed.and(tidied)
+    }
+
+    async fn seal(&self, known: &Arc<Mutex<Knowledge>>) -> Result<(), Disorder> {
+        let (folder, flow) = (self.folder.clone(), Arc::clone(self.recorder.flow()));
+        let sealing = blocking(move || seal::seal_complete(&folder, &flow)).await;
+        let failed = sealing.map_err(Disorder::Looking)?.failed;
+        self.metrics.audit_unsealed(failed.len());
+        known.lock().note_unsealable(&failed);
+        match failed.len() {
+            0 => Ok(()),
+            count => Err(Disorder::Sealing(count)),
+        }
     }
 
     async fn look(&self, known: &Arc<Mutex<Knowledge>>) -> io::Result<()> {
@@ -190,7 +203,19 @@ impl Knowledge {
             key,
             gaps: None,
             is_recorded: false,
+            unsealable: BTreeSet::new(),
         }
+    }
+
+    /// Tells of each segment once that it cannot be sealed, however often that is tried.
+    fn note_unsealable(&mut self, failed: &[(u64, io::Error)]) {
+        for (first, error) in failed {
+            if !self.unsealable.contains(first) {
+                let segment = FileKind::Raw.name(*first);
+                tracing::warn!(segment, %error, "a segment of the audit could not be sealed");
+            }
+        }
+        self.unsealable = failed.iter().map(|(first, _)| *first).collect();
     }
 
     fn plan(

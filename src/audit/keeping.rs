@@ -1,7 +1,5 @@
 //! The keeper over a real folder and a real recorder: what goes, what stays, and what the log says.
 
-use std::collections::BTreeSet;
-
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -193,7 +191,7 @@ async fn the_last_segment_is_sealed_once_it_is_old_though_nothing_follows() {
     let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
     let (recorder, _writer) = Recorder::start(&settings, clock, metrics).unwrap();
     recorder.record(&Event::Stopped).await.unwrap();
-    let sealed = |flow: &Flow| seal::seal_complete(dir.path(), flow).unwrap();
+    let sealed = |flow: &Flow| seal::seal_complete(dir.path(), flow).unwrap().sealed;
     assert!(sealed(recorder.flow()).is_empty(), "it is written");
     tokio::time::sleep(settings.segment_age + Duration::from_secs(1)).await;
     assert_eq!(sealed(recorder.flow()), [1]);
@@ -426,6 +424,32 @@ async fn what_was_open_in_deleted_segments_is_closed_after_a_crash_all_the_same(
     log.segment(6).await;
     let closed = |record: &Record| matches!(&record.event, Event::ConnectionClosed { origin: it, .. } if *it == origin);
     assert!(log.records().iter().any(closed));
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_sealed_is_counted_and_holds_up_no_other() {
+    let log = Log::new();
+    log.segments(0..3).await;
+    let damaged = log.dir.path().join(FileKind::Raw.name(4));
+    let lines = fs::read(&damaged).unwrap();
+    fs::write(&damaged, [&lines[..], b"{}\n"].concat()).unwrap();
+    let keeping = log.keeper(None, None);
+    let unsealed = |count: u64| {
+        let metrics = String::from_utf8(log.metrics.encode()).unwrap();
+        let line = format!("hallpass_audit_unsealed_segments {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    };
+    for _ in 0..2 {
+        let failed = keeping.keeper.round(&keeping.known).await;
+        assert!(matches!(failed, Err(Disorder::Sealing(1))));
+        unsealed(1);
+    }
+    assert_eq!(keeping.known.lock().inventory.segments().count(), 2);
+    assert_eq!(keeping.known.lock().unsealable, [4].into());
+    fs::write(&damaged, lines).unwrap();
+    keeping.round().await;
+    unsealed(0);
+    assert!(keeping.known.lock().unsealable.is_empty());
 }
 
 #[tokio::test]

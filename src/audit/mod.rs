@@ -7,7 +7,6 @@
 mod about;
 pub mod archive;
 mod aside;
-
 mod batch;
 mod chain;
 mod checkpoint;

@@ -21,32 +21,37 @@ const FRAME: usize = 1024 * 1024;
 /// Fast, and nine tenths of what higher levels save.
 const LEVEL: i32 = 3;
 
+/// What became of the segments that were complete; each by the sequence of its first record.
+#[derive(Debug, Default)]
+pub(super) struct Sealing {
+    /// They are sealed.
+    pub(super) sealed: Vec<u64>,
+    /// They are left as they were, because the file system refuses, or a line is not a record.
+    pub(super) failed: Vec<(u64, io::Error)>,
+}
+
 /// Seals the segments of a folder that are complete: all raw ones but the one that `flow` says is
-/// open. Returns the sequence of each one's first record.
+/// open. One that cannot be sealed does not keep those behind it from being so.
 ///
 /// # Errors
-/// If the file system refuses, or a line is not a record; that segment is then left as it is, and
-/// those behind it are sealed all the same.
-pub(super) fn seal_complete(folder: &Path, flow: &Flow) -> io::Result<Vec<u64>> {
+/// If the folder cannot be listed.
+pub(super) fn seal_complete(folder: &Path, flow: &Flow) -> io::Result<Sealing> {
     let archive = Archive::open(Box::new(Directory(folder.to_owned())))?;
     let segments = archive.segments();
     // Only now: what has been opened since is not among them.
     let complete = flow.complete();
-    let (mut sealed, mut failed) = (Vec::new(), None);
+    let mut sealing = Sealing::default();
     for (position, segment) in segments.iter().enumerate() {
         if segment.kind != FileKind::Raw || !complete.has(segment.first) {
             continue;
         }
         let open = open_after(&archive, folder, &segments[..position]);
         match open.and_then(|open| seal(folder, segment.first, open)) {
-            Ok(()) => sealed.push(segment.first),
-            Err(error) => {
-                let error = io::Error::new(error.kind(), format!("{}: {error}", segment.file()));
-                failed.get_or_insert(error);
-            }
+            Ok(()) => sealing.sealed.push(segment.first),
+            Err(error) => sealing.failed.push((segment.first, error)),
         }
     }
-    failed.map_or(Ok(sealed), Err)
+    Ok(sealing)
 }
 
 /// What is open after these segments: the last one's index says it, or, where that is gone, what
