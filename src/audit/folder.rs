@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::aside::set_aside;
+use super::durable::sync_folder;
 use super::files::{FileKind, HEAD, LOCK};
 use super::index::Index;
 use super::segment::Segment;
@@ -86,7 +87,7 @@ impl Volume for Folder {
             .mode(0o600)
             .open(self.path.join(FileKind::Raw.name(first)))?;
         // So that the name survives a loss of power with what is synced into the file.
-        File::open(&self.path)?.sync_all()?;
+        sync_folder(&self.path)?;
         // A segment that was begun and got no record before a crash is simply taken again; what is
         // there of records is never written over, nor behind.
         let sealed = self.path.join(FileKind::Sealed.name(first)).exists();
@@ -364,7 +365,10 @@ mod tests {
         // What is left of it is whole, and so can be sealed and shipped.
         let flow = Flow::default();
         flow.advance(5);
-        assert_eq!(seal::seal_complete(dir.path(), &flow).unwrap().sealed, [1, 4]);
+        assert_eq!(
+            seal::seal_complete(dir.path(), &flow).unwrap().sealed,
+            [1, 4]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Keeps the folder in order while the writer writes: seals what is complete, deletes what is old.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::durable::sync_folder;
 use super::files::FileKind;
 use super::inventory::{Inventory, Sealed};
 use super::retention::{Reason, Retention, Wanted};
@@ -186,7 +187,7 @@ impl Keeper {
             for segment in deletion.segments.iter().rev() {
                 delete(&folder, segment.first)?;
             }
-            File::open(&folder)?.sync_all()?;
+            sync_folder(&folder)?;
             let (segments, reason) = (deletion.segments.len(), deletion.reason.label());
             metrics.audit_deleted(reason, segments as u64);
             tracing::info!(segments, reason, "old segments of the audit were deleted");

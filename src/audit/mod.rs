@@ -10,6 +10,7 @@ mod aside;
 mod batch;
 mod chain;
 mod checkpoint;
+mod durable;
 mod encode;
 mod event;
 pub mod export;

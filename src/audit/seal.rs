@@ -3,12 +3,12 @@
 //! The compressed file is a row of zstd frames, each of whole lines: `zstdcat` gives back the very
 //! lines that were written, and a reader that knows from the index where a frame is needs no other.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::archive::{Archive, Stored};
+use super::durable::{sync_folder, whole};
 use super::files::FileKind;
 use super::flow::Flow;
 use super::index::{Index, Indexer};
@@ -96,31 +96,9 @@ fn seal(folder: &Path, first: u64, open: Open) -> io::Result<()> {
         serde_json::to_writer(&mut *out, &index)?;
         out.write_all(b"\n")
     })?;
-    File::open(folder)?.sync_all()?;
+    sync_folder(folder)?;
     // What is there now is complete: the raw form may go.
     fs::remove_file(&raw)
-}
-
-/// Writes a file that is there whole and on stable storage, or not at all.
-fn whole<T>(path: &Path, write: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&name)?;
-    let result = write(&mut file).and_then(|result| {
-        file.sync_all()?;
-        fs::rename(&name, path)?;
-        Ok(result)
-    });
-    if result.is_err() {
-        // The disk may be full: the writer needs the room more.
-        let _ = fs::remove_file(&name);
-    }
-    result
 }
 
 fn compress(raw: &Path, out: &mut File, mut indexer: Indexer) -> io::Result<Option<Index>> {

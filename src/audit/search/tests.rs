@@ -13,7 +13,9 @@ use super::super::chain::Head;
 use super::super::files::FileKind;
 use super::super::join::Joiner;
 use super::super::source::Directory;
-use super::super::testing::{at, executed, finished, lines, origin, parts, seal_all_but_last, started};
+use super::super::testing::{
+    at, executed, finished, lines, origin, parts, seal_all_but_last, started,
+};
 use super::super::{
     CommandResult, Event, Origin, Outcome, Parameter, Record, Statement, Text, reader,
 };
