@@ -5,12 +5,13 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::archive::{Archive, Stored};
 use super::aside::set_aside;
 use super::durable::sync_folder;
 use super::files::{FileKind, HEAD, LOCK};
-use super::index::Index;
 use super::segment::Segment;
-use super::{Event, Hash, Head, Record};
+use super::source::Directory;
+use super::{Event, Hash, Head, Record, seal};
 
 /// Why the audit's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -192,18 +193,17 @@ fn end_of(folder: &Path, (first, kind): (u64, FileKind)) -> Result<Option<Head>,
     if kind == FileKind::Raw {
         return end_of_raw(&folder.join(FileKind::Raw.name(first)));
     }
-    let path = folder.join(FileKind::Index.name(first));
-    match Index::load(&path) {
-        Ok(index) => Ok(Some(index.last)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let path = folder.join(kind.name(first));
-            Ok(Some(end_of_sealed(&path, first)?))
-        }
-        Err(source) => Err(io_error(&path, source)),
-    }
+    let path = folder.join(kind.name(first));
+    let source = Box::new(Directory(folder.to_owned()));
+    let index = Archive::open(source)
+        .and_then(|archive| seal::sound_index(&archive, &Stored { first, kind }))
+        .map_err(|source| io_error(&path, source))?;
+    let last = index.map(|index| index.last);
+    last.map_or_else(|| end_of_sealed(&path, first), Ok)
+        .map(Some)
 }
 
-/// The last record of a segment whose index is gone.
+/// The last record of a segment that has no index to go by.
 fn end_of_sealed(path: &Path, first: u64) -> Result<Head, OpenError> {
     let io = |source| io_error(path, source);
     let mut lines = BufReader::new(

@@ -15,6 +15,7 @@ use super::index::{Index, Indexer};
 use super::open::Open;
 use super::reader;
 use super::source::Directory;
+use super::{Head, Record};
 
 /// Bytes of lines in a frame, about: enough to compress well, little enough to read for one record.
 const FRAME: usize = 1024 * 1024;
@@ -54,30 +55,94 @@ pub(super) fn seal_complete(folder: &Path, flow: &Flow) -> io::Result<Sealing> {
     Ok(sealing)
 }
 
-/// What is open after these segments: the last one's index says it, or, where that is gone, what
-/// was open before and the segment's own records.
-fn open_after(archive: &Archive, folder: &Path, segments: &[Stored]) -> io::Result<Open> {
-    let Some((last, before)) = segments.split_last() else {
-        return Ok(Open::default());
-    };
-    match Index::load(&folder.join(FileKind::Index.name(last.first))) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut open = open_after(archive, folder, before)?;
-            let here = Stored {
-                first: last.first,
-                kind: match folder.join(last.file()).exists() {
-                    true => last.kind,
-                    false => FileKind::Sealed,
-                },
-            };
-            let records = reader::segment_records(archive, &here);
-            records
-                .flatten()
-                .for_each(|record| open.note(&record.event));
-            Ok(open)
+/// What is open after these segments: the last sound index says it, and the lines behind it.
+///
+/// # Errors
+/// If an index cannot be read.
+pub(super) fn open_after(
+    archive: &Archive,
+    folder: &Path,
+    segments: &[Stored],
+) -> io::Result<Open> {
+    let (mut open, mut behind) = (Open::default(), Vec::new());
+    for segment in segments.iter().rev() {
+        let segment = as_it_is(folder, segment);
+        if let Some(index) = sound_index(archive, &segment)? {
+            open = index.open;
+            break;
         }
-        index => Ok(index?.open),
+        behind.push(segment);
     }
+    let behind = behind.iter().rev();
+    for record in behind.flat_map(|segment| reader::segment_records(archive, segment)) {
+        match record {
+            Ok(record) => open.note(&record.event),
+            // `verify` says how; what is sound goes on.
+            Err(error) => tracing::error!(file = error.file(), "the audit log is damaged"),
+        }
+    }
+    Ok(open)
+}
+
+/// A segment that was raw when the folder was listed, and may have been sealed since.
+fn as_it_is(folder: &Path, segment: &Stored) -> Stored {
+    match folder.join(segment.file()).exists() {
+        true => *segment,
+        false => Stored {
+            kind: FileKind::Sealed,
+            ..*segment
+        },
+    }
+}
+
+/// The index of a segment, unless it is not the segment's own: it has to end in the record that the
+/// segment's last frame ends in. `None` also if there is none.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn sound_index(archive: &Archive, segment: &Stored) -> io::Result<Option<Index>> {
+    let sound = match archive.index(segment) {
+        Ok(None) => return Ok(None),
+        Ok(Some(index)) => last_record(archive, segment, &index)
+            .is_ok_and(|last| last == index.last)
+            .then_some(index),
+        Err(error) if is_malformed(&error) => None,
+        Err(error) => return Err(error),
+    };
+    if sound.is_none() {
+        let file = FileKind::Index.name(segment.first);
+        tracing::error!(
+            file,
+            "an index is not that of its segment, whose lines count"
+        );
+    }
+    Ok(sound)
+}
+
+fn is_malformed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}
+
+/// The record that a sealed segment ends in: only its last frame is read.
+fn last_record(archive: &Archive, segment: &Stored, index: &Index) -> io::Result<Head> {
+    let frame = index.frames.last().ok_or(io::ErrorKind::UnexpectedEof)?;
+    let block = archive.frame(segment, frame)?;
+    let end = frame.offset + frame.compressed;
+    // Nothing may be behind it.
+    if archive
+        .source()
+        .read_range(&segment.file(), end..end + 1)
+        .is_ok()
+    {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let line = block.lines().last().ok_or(io::ErrorKind::UnexpectedEof)?;
+    let seq = serde_json::from_slice::<Record>(line)?.seq;
+    let head = Head::START.followed_by(line);
+    Ok(Head { seq, ..head })
 }
 
 /// Seals one segment, before which `open` is open.
