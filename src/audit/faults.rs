@@ -10,6 +10,8 @@ use super::super::segment::{Medium, Segment};
 use super::super::{Hash, Record};
 use super::*;
 
+const MIB: usize = 1024 * 1024;
+
 /// How an operation of the disk fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
@@ -27,6 +29,10 @@ struct Disk {
     /// Files whose last sync failed.
     failed_sync: Vec<u64>,
     operations: usize,
+    /// It takes no write at all.
+    is_full: bool,
+    /// Bytes of the largest write that it did not take.
+    refused: usize,
     faults: BTreeMap<usize, Fault>,
 }
 
@@ -72,7 +78,11 @@ impl Medium for OnDisk {
             !disk.failed_sync.contains(&self.1),
             "a file is trusted again"
         );
-        let fault = disk.next();
+        let full = disk.is_full.then_some(Fault::Clean);
+        let fault = full.or_else(|| disk.next());
+        if fault.is_some() {
+            disk.refused = disk.refused.max(bytes.len());
+        }
         let written = match fault {
             None => bytes,
             Some(Fault::Clean) => &[],
@@ -238,6 +248,31 @@ async fn a_fault_at_each_operation_is_survived() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_not_tried_with_all_that_is_owed_to_it() {
+    let disk = Volatile::default();
+    let (recorder, writer) = start(&disk, Durability::Write);
+    disk.0.lock().is_full = true;
+    let long = Event::Started {
+        version: "x".repeat(MIB / 2),
+    };
+    for _ in 0..20 {
+        let mut batch = recorder.batch();
+        batch.push(&long);
+        recorder.note(batch).await.unwrap();
+        assert!(recorder.record(&fact(0)).await.is_err());
+    }
+    let refused = disk.0.lock().refused;
+    assert!(refused > MIB && refused < 2 * MIB, "{refused}");
+    disk.0.lock().is_full = false;
+    recorder.record(&fact(1)).await.unwrap();
+    drop(recorder);
+    writer.await.unwrap();
+    let records = chain(&disk.0.lock().kernel);
+    assert_eq!(records.iter().filter(|it| it.event == long).count(), 20);
+    assert_eq!(facts(&records), [1]);
 }
 
 #[tokio::test]

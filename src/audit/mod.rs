@@ -7,6 +7,7 @@
 mod about;
 pub mod archive;
 mod aside;
+mod backlog;
 mod batch;
 mod chain;
 mod checkpoint;
