@@ -1,17 +1,14 @@
 //! The folder that the one writer holds: where the log goes on, and the files that it grows by.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::archive::{Archive, Stored};
-use super::aside::set_aside;
-use super::durable::sync_folder;
+use super::durable::{remove, sync_folder};
 use super::files::{FileKind, HEAD, LOCK};
+use super::resumption::{Resumption, resume};
 use super::segment::Segment;
-use super::source::Directory;
-use super::{Event, Hash, Head, Record, seal};
 
 /// Why the audit's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,26 +47,15 @@ pub(super) struct Folder {
     _lock: File,
 }
 
-/// Where the log goes on.
-pub(super) struct Resumption {
-    /// Its last record.
-    pub(super) head: Head,
-    /// The first record of the last segment.
-    pub(super) last_segment: Option<u64>,
-    /// What a crash left of records: [`Event::SegmentTorn`].
-    pub(super) torn: Vec<Event>,
-}
-
 impl Folder {
     /// Takes the folder, making it if need be (mode 0700), and finds where the log goes on.
     /// Last lines that a crash cut off are set aside in files beside their segments.
     pub(super) fn open(path: &Path) -> Result<(Self, Resumption), OpenError> {
-        let io = |source| io_error(path, source);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(io)?;
+            .map_err(|source| io_error(path, source))?;
         let lock = take_lock(path)?;
         let resumption = resume(path)?;
         let folder = Self {
@@ -78,24 +64,34 @@ impl Folder {
         };
         Ok((folder, resumption))
     }
+
+    /// Whether a segment has records.
+    fn has(&self, first: u64) -> io::Result<bool> {
+        let path = |kind: FileKind| self.path.join(kind.name(first));
+        match fs::metadata(path(FileKind::Raw)) {
+            Ok(raw) if raw.len() > 0 => return Ok(true),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        path(FileKind::Sealed).try_exists()
+    }
 }
 
 impl Volume for Folder {
     fn create(&self, first: u64) -> io::Result<Segment> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(self.path.join(FileKind::Raw.name(first)))?;
-        // So that the name survives a loss of power with what is synced into the file.
-        sync_folder(&self.path)?;
-        // A segment that was begun and got no record before a crash is simply taken again; what is
-        // there of records is never written over, nor behind.
-        let sealed = self.path.join(FileKind::Sealed.name(first)).exists();
-        if sealed || file.metadata()?.len() > 0 {
+        let path = self.path.join(FileKind::Raw.name(first));
+        // What is there of records is never written over, nor behind.
+        if self.has(first)? {
             let message = format!("the audit has a segment {first} already");
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
+        // One may have been begun and got no record, because of a crash, or because its first fsync
+        // failed: what the kernel says of that file proves nothing any more, so this is another.
+        remove(&path)?;
+        let mut file = OpenOptions::new();
+        let file = file.create_new(true).append(true).mode(0o600).open(path)?;
+        // So that the name survives a loss of power with what is synced into the file.
+        sync_folder(&self.path)?;
         Ok(Segment::new(Box::new(file)))
     }
 
@@ -112,7 +108,8 @@ impl Volume for Folder {
     }
 }
 
-fn io_error(path: &Path, source: io::Error) -> OpenError {
+/// For `map_err`: what went wrong at `path`.
+pub(super) fn io_error(path: &Path, source: io::Error) -> OpenError {
     OpenError::Io {
         path: path.to_owned(),
         source,
@@ -149,120 +146,13 @@ pub(super) fn segments(folder: &Path) -> io::Result<Vec<(u64, FileKind)>> {
     Ok(segments)
 }
 
-/// Where the log goes on: behind the last segment that has a record.
-fn resume(folder: &Path) -> Result<Resumption, OpenError> {
-    let segments = segments(folder).map_err(|source| io_error(folder, source))?;
-    let torn = set_aside(folder, &segments).map_err(|source| io_error(folder, source))?;
-    for (position, &segment) in segments.iter().enumerate().rev() {
-        if let Some(head) = end_of(folder, segment)? {
-            let begun = &segments[position + 1..];
-            remove_empty(folder, begun, head.seq + 1).map_err(|source| io_error(folder, source))?;
-            return Ok(Resumption {
-                head,
-                last_segment: Some(segment.0),
-                torn,
-            });
-        }
-    }
-    // A first segment that got no record is taken again. Others that have none have lost them.
-    match segments[..] {
-        [] | [(1, FileKind::Raw)] => Ok(Resumption {
-            head: Head::START,
-            last_segment: None,
-            torn,
-        }),
-        _ => Err(OpenError::Empty(folder.to_owned())),
-    }
-}
-
-/// Removes segments that were begun and have no record, but for the one that is taken again: a name
-/// behind the segment that is written would make it look complete.
-fn remove_empty(folder: &Path, begun: &[(u64, FileKind)], next: u64) -> io::Result<()> {
-    for (first, kind) in begun.iter().filter(|(first, _)| *first != next) {
-        tracing::warn!(
-            segment = first,
-            "an audit segment without a record is removed"
-        );
-        fs::remove_file(folder.join(kind.name(*first)))?;
-    }
-    Ok(())
-}
-
-/// A segment's last record, if it has one.
-fn end_of(folder: &Path, (first, kind): (u64, FileKind)) -> Result<Option<Head>, OpenError> {
-    if kind == FileKind::Raw {
-        return end_of_raw(&folder.join(FileKind::Raw.name(first)));
-    }
-    let path = folder.join(kind.name(first));
-    let source = Box::new(Directory(folder.to_owned()));
-    let index = Archive::open(source)
-        .and_then(|archive| seal::sound_index(&archive, &Stored { first, kind }))
-        .map_err(|source| io_error(&path, source))?;
-    let last = index.map(|index| index.last);
-    last.map_or_else(|| end_of_sealed(&path, first), Ok)
-        .map(Some)
-}
-
-/// The last record of a segment that has no index to go by.
-fn end_of_sealed(path: &Path, first: u64) -> Result<Head, OpenError> {
-    let io = |source| io_error(path, source);
-    let mut lines = BufReader::new(
-        zstd::stream::read::Decoder::new(File::open(path).map_err(io)?).map_err(io)?,
-    );
-    let (mut line, mut last) = (Vec::new(), None);
-    let mut seq = first;
-    while lines.read_until(b'\n', &mut line).map_err(io)? > 0 {
-        last = Some(Head {
-            seq,
-            hash: Hash::of(line.strip_suffix(b"\n").unwrap_or(&line)),
-        });
-        seq += 1;
-        line.clear();
-    }
-    last.ok_or_else(|| OpenError::Malformed(path.to_owned()))
-}
-
-fn end_of_raw(path: &Path) -> Result<Option<Head>, OpenError> {
-    let io = |source| io_error(path, source);
-    let mut file = File::open(path).map_err(io)?;
-    let len = file.metadata().map_err(io)?.len();
-    let line = last_line(&mut file, len).map_err(io)?;
-    if line.is_empty() {
-        return Ok(None);
-    }
-    let record: Record =
-        serde_json::from_slice(&line).map_err(|_| OpenError::Malformed(path.to_owned()))?;
-    let head = Head {
-        seq: record.seq,
-        hash: Hash::of(&line),
-    };
-    Ok(Some(head))
-}
-
-/// The last line of a file of whole lines, without its end; empty if it has none.
-fn last_line(file: &mut File, len: u64) -> io::Result<Vec<u8>> {
-    // Read backwards in growing steps until the end of the line before, or the beginning, is in
-    // sight.
-    let mut step = 64 * 1024;
-    loop {
-        let start = len.saturating_sub(step);
-        let mut tail = Vec::new();
-        file.seek(SeekFrom::Start(start))?;
-        file.take(len - start).read_to_end(&mut tail)?;
-        let line = tail.strip_suffix(b"\n").unwrap_or(&tail);
-        match memchr::memrchr(b'\n', line) {
-            Some(before) => return Ok(line[before + 1..].to_vec()),
-            None if start == 0 => return Ok(line.to_vec()),
-            None => step *= 4,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use jiff::Timestamp;
 
-    use super::super::{Batch, Flow, seal};
+    use super::super::{Batch, Event, Flow, Head, seal};
     use super::*;
 
     fn lines(head: &mut Head, count: usize) -> Vec<u8> {
@@ -369,6 +259,23 @@ mod tests {
             seal::seal_complete(dir.path(), &flow).unwrap().sealed,
             [1, 4]
         );
+    }
+
+    #[test]
+    fn a_segment_that_got_no_record_is_taken_again_as_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, _) = Folder::open(dir.path()).unwrap();
+        let path = dir.path().join(FileKind::Raw.name(1));
+        // Open still, so that its number in the file system is not given to another.
+        let _first = folder.create(1).unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        let mut second = folder.create(1).unwrap();
+        assert_ne!(fs::metadata(&path).unwrap().ino(), inode);
+        second
+            .append(&lines(&mut Head::START.clone(), 1), true)
+            .unwrap();
+        assert!(folder.create(1).is_err());
+        assert!(fs::metadata(&path).unwrap().len() > 0);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Keeps the folder in order while the writer writes: seals what is complete, deletes what is old.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::durable::sync_folder;
+use super::durable::{remove, sync_folder};
 use super::files::FileKind;
 use super::inventory::{Inventory, Sealed};
 use super::retention::{Reason, Retention, Wanted};
@@ -264,10 +263,7 @@ fn delete(folder: &Path, first: u64) -> io::Result<()> {
         folder.join(FileKind::Sealed.name(first)),
         folder.join(FileKind::Index.name(first)),
     ] {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove(&path)?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The keeper over a real folder and a real recorder: what goes, what stays, and what the log says.
 
+use std::fs;
+
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 

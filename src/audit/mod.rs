@@ -40,6 +40,7 @@ mod recorder;
 mod recovery;
 mod redaction;
 pub mod replay;
+mod resumption;
 mod retention;
 mod seal;
 pub mod search;
