@@ -2,10 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::durable::{remove, sync_folder};
+use super::durable::{make_folder, remove, sync_folder};
 use super::files::{FileKind, HEAD, LOCK};
 use super::resumption::{Resumption, resume};
 use super::segment::Segment;
@@ -51,11 +51,7 @@ impl Folder {
     /// Takes the folder, making it if need be (mode 0700), and finds where the log goes on.
     /// Last lines that a crash cut off are set aside in files beside their segments.
     pub(super) fn open(path: &Path) -> Result<(Self, Resumption), OpenError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|source| io_error(path, source))?;
+        make_folder(path).map_err(|source| io_error(path, source))?;
         let lock = take_lock(path)?;
         let resumption = resume(path)?;
         let folder = Self {
