@@ -35,6 +35,7 @@ mod message;
 pub mod open;
 mod origin;
 mod outcome;
+mod queue;
 pub mod reader;
 mod recorder;
 mod recovery;

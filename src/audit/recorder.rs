@@ -10,19 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::folder::{Folder, OpenError, Volume};
 use super::health::{self, Health};
-use super::writer::{Job, Writer};
+use super::queue::{self, Job, queue};
+use super::writer::Writer;
 use super::{Batch, Event, Flow, Head, PublicKey, SigningKey, recovery};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
-
-/// Batches that may wait for the writer; more make their senders wait.
-const QUEUE: usize = 1024;
 
 /// How the audit is kept.
 #[derive(Debug, Clone)]
@@ -120,7 +118,7 @@ impl Submitted {
 /// Records facts. Cheap to clone; the last one dropped ends the writer.
 #[derive(Clone)]
 pub struct Recorder {
-    queue: mpsc::Sender<Job>,
+    queue: queue::Sender,
     clock: Clock,
     timeout: Duration,
     /// What its checkpoints are signed with, the part that everybody may have.
@@ -161,7 +159,7 @@ impl Recorder {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> (Self, JoinHandle<()>) {
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (queue, jobs) = queue();
         let health = Arc::new(Health::new());
         health.flow.advance(place.0.seq + 1);
         metrics.audit_available(true);
@@ -255,9 +253,9 @@ impl Recorder {
         if batch.is_empty() {
             return Ok(());
         }
-        match tokio::time::timeout(self.timeout, self.queue.reserve()).await {
-            Ok(Ok(place)) => {
-                place.send(Job { batch, done: None });
+        match tokio::time::timeout(self.timeout, self.queue.place(&batch)).await {
+            Ok(Some(place)) => {
+                place.fill(Job { batch, done: None });
                 self.metrics.audit_queue().inc();
                 Ok(())
             }
@@ -323,10 +321,8 @@ impl Recorder {
     }
 
     async fn send(&self, job: Job) -> Result<(), Unavailable> {
-        self.queue
-            .send(job)
-            .await
-            .map_err(|_| Unavailable::Unwritable)?;
+        let place = self.queue.place(&job.batch).await;
+        place.ok_or(Unavailable::Unwritable)?.fill(job);
         self.metrics.audit_queue().inc();
         Ok(())
     }

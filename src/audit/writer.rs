@@ -10,13 +10,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::backlog::Backlog;
 use super::checkpoint::Checkpoints;
 use super::folder::Volume;
 use super::health::Health;
+use super::queue::{self, Job};
 use super::segment::Segment;
 use super::{Batch, Durability, Event, Head, Settings, Unavailable};
 use crate::clock::Clock;
@@ -28,13 +29,6 @@ const GROUP: usize = 1024 * 1024;
 const RETRY: Duration = Duration::from_secs(1);
 /// How long an outcome may wait for company.
 const LINGER: Duration = Duration::from_millis(2);
-
-/// A batch on its way.
-pub(super) struct Job {
-    pub(super) batch: Batch,
-    /// Who waits for it; nobody, if it is an outcome.
-    pub(super) done: Option<oneshot::Sender<Result<(), Unavailable>>>,
-}
 
 /// The one writer.
 pub(super) struct Writer {
@@ -81,7 +75,7 @@ impl Writer {
     }
 
     /// Writes until every sender is gone and everything is written.
-    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(super) async fn run(mut self, mut jobs: queue::Receiver) {
         let mut group = Vec::new();
         while self.gather(&mut jobs, &mut group).await {
             self.write(&mut group).await;
@@ -98,7 +92,7 @@ impl Writer {
     /// Waits for jobs and takes what is there; `false` at the end of the queue. Comes back at once
     /// if somebody waits for a record, a moment later if nobody does, without any job when it is
     /// time for a checkpoint or a new segment, and now and then while the disk fails.
-    async fn gather(&mut self, jobs: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>) -> bool {
+    async fn gather(&mut self, jobs: &mut queue::Receiver, group: &mut Vec<Job>) -> bool {
         let mut bytes = 0;
         let mut until = Instant::now() + RETRY;
         if self.backlog.is_empty() {
@@ -369,7 +363,7 @@ enum Received {
     End,
 }
 
-async fn receive(jobs: &mut mpsc::Receiver<Job>, until: Option<Instant>) -> Received {
+async fn receive(jobs: &mut queue::Receiver, until: Option<Instant>) -> Received {
     let received = match until {
         Some(until) => tokio::time::timeout_at(until, jobs.recv()).await,
         None => Ok(jobs.recv().await),
