@@ -221,6 +221,21 @@ impl Recorder {
         if self.health.flow.is_withheld() {
             return Err(Unavailable::Unshipped);
         }
+        self.made(batch).await
+    }
+
+    /// Records that hallpass stops and returns when that is durable; also while records are
+    /// withheld, for nothing is let in by it.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: then the log does not say so.
+    pub async fn stopped(&self) -> Result<(), Unavailable> {
+        let mut batch = self.batch();
+        batch.push(&Event::Stopped);
+        self.made(batch).await
+    }
+
+    async fn made(&self, batch: Batch) -> Result<(), Unavailable> {
         let (done, durable) = oneshot::channel();
         let job = Job {
             batch,
@@ -471,6 +486,17 @@ mod tests {
         assert_eq!(kinds(&records(dir.path())).last().unwrap(), "checkpoint");
         tokio::time::sleep(Duration::from_secs(1000)).await;
         assert_eq!(records(dir.path()).len(), many.len() + 1, "once is enough");
+    }
+
+    #[tokio::test]
+    async fn the_end_is_recorded_also_while_records_are_withheld() {
+        let dir = tempfile::tempdir().unwrap();
+        let (recorder, _writer) = start(&settings(dir.path()));
+        recorder.flow().withhold(true);
+        let refused = recorder.record(&Event::Stopped).await;
+        assert_eq!(refused, Err(Unavailable::Unshipped));
+        recorder.stopped().await.unwrap();
+        assert_eq!(kinds(&records(dir.path())), ["segment_opened", "stopped"]);
     }
 
     #[tokio::test]
