@@ -35,6 +35,11 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         .worker_threads(cores.max(2))
         .enable_all()
         .build()?;
-    runtime.block_on(app::serve(config))?;
+    let served = runtime.block_on(app::serve(config));
+    if served.is_err() {
+        // A disk that hangs would be waited for.
+        runtime.shutdown_background();
+    }
+    served?;
     Ok(ExitCode::SUCCESS)
 }

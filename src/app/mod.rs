@@ -1,5 +1,6 @@
 //! The composition root: configuration -> parts -> listeners -> tasks -> drain.
 
+mod ending;
 mod parts;
 mod server_key;
 mod shipping;
@@ -47,6 +48,8 @@ pub struct Hallpass {
     services: TaskTracker,
     shipping: TaskTracker,
     drain_grace: Duration,
+    /// How long nothing may get on at the end.
+    patience: Duration,
     writer: JoinHandle<()>,
 }
 
@@ -79,7 +82,7 @@ struct Stops {
 /// SIGHUP reads the certificates again.
 ///
 /// # Errors
-/// If a part cannot be set up: which, and why.
+/// If a part cannot be set up: which, and why; or if the end could not be recorded.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     logging::install(parts::log_format(&config), &config.log.filter)
         .context("log.filter in the configuration")?;
@@ -108,7 +111,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = hallpass.shutdown() => {},
+        ended = hallpass.shutdown() => ended.inspect_err(|error| {
+            tracing::error!("stopped, but the audit has no end: {error:#}");
+        })?,
         () = hurry => {},
     }
     tracing::info!("stopped");
@@ -143,6 +148,7 @@ impl Hallpass {
             services: TaskTracker::new(),
             shipping: TaskTracker::new(),
             drain_grace: config.proxy.drain_grace,
+            patience: 2 * config.audit.timeout,
             writer,
         };
         hallpass.spawn_services(&config, api, ops)?;
@@ -224,7 +230,10 @@ impl Hallpass {
 
     /// Takes no new clients, gives the open connections their grace, ends them, and returns when
     /// everything is recorded.
-    pub async fn shutdown(self) {
+    ///
+    /// # Errors
+    /// If not everything could be: nobody waits for a disk that hangs.
+    pub async fn shutdown(self) -> anyhow::Result<()> {
         self.stops.accepting.cancel();
         self.connections.close();
         tokio::select! {
@@ -244,16 +253,22 @@ impl Hallpass {
         }
         self.stops.services.cancel();
         self.services.close();
-        self.services.wait().await;
-        if self.parts.recorder.record(&Event::Stopped).await.is_err() {
-            tracing::error!("the end could not be recorded");
+        if tokio::time::timeout(self.patience, self.services.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(left = self.services.len(), "services did not end in time");
         }
+        let stopped = self.parts.recorder.stopped().await;
         // The last recorder gone, the writer writes what it has and ends.
+        let flow = Arc::clone(self.parts.recorder.flow());
         drop(self.parts);
-        let _ = self.writer.await;
+        let written = ending::written_out(self.writer, &flow, self.patience).await;
         self.stops.shipping.cancel();
         self.shipping.close();
         self.shipping.wait().await;
+        stopped.context("the end could not be recorded")?;
+        written
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,11 +26,8 @@ pub(super) fn log_format(config: &Config) -> Format {
 }
 
 pub(super) fn make_data_dir(path: &Path) -> anyhow::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .with_context(|| format!("data_dir {}", path.display()))
+    audit::make_folder(path).with_context(|| format!("data_dir {}", path.display()))?;
+    Ok(())
 }
 
 pub(super) fn audit(config: &Config) -> anyhow::Result<audit::Settings> {

@@ -67,6 +67,11 @@ impl Batch {
         self.records
     }
 
+    /// Bytes of memory that it takes.
+    pub(super) fn capacity(&self) -> usize {
+        self.bodies.capacity()
+    }
+
     /// Bytes that it holds.
     pub(super) fn len(&self) -> usize {
         self.bodies.len()

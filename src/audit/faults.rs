@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use proptest::prelude::*;
 
 use super::super::segment::{Medium, Segment};
 use super::super::{Hash, Record};
 use super::*;
+
+const MIB: usize = 1024 * 1024;
 
 /// How an operation of the disk fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,12 @@ struct Disk {
     /// Files whose last sync failed.
     failed_sync: Vec<u64>,
     operations: usize,
+    /// No write returns.
+    hangs: bool,
+    /// It takes no write at all.
+    is_full: bool,
+    /// Bytes of the largest write that it did not take.
+    refused: usize,
     faults: BTreeMap<usize, Fault>,
 }
 
@@ -42,7 +50,14 @@ fn refused() -> io::Error {
 }
 
 #[derive(Clone, Default)]
-struct Volatile(Arc<Mutex<Disk>>);
+struct Volatile(Arc<Mutex<Disk>>, Arc<Condvar>);
+
+impl Volatile {
+    fn hang(&self, hangs: bool) {
+        self.0.lock().hangs = hangs;
+        self.1.notify_all();
+    }
+}
 
 impl Volume for Volatile {
     fn create(&self, first: u64) -> io::Result<Segment> {
@@ -68,11 +83,16 @@ struct OnDisk(Volatile, u64);
 impl Medium for OnDisk {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.0.0.lock();
+        self.0.1.wait_while(&mut disk, |disk| disk.hangs);
         assert!(
             !disk.failed_sync.contains(&self.1),
             "a file is trusted again"
         );
-        let fault = disk.next();
+        let full = disk.is_full.then_some(Fault::Clean);
+        let fault = full.or_else(|| disk.next());
+        if fault.is_some() {
+            disk.refused = disk.refused.max(bytes.len());
+        }
         let written = match fault {
             None => bytes,
             Some(Fault::Clean) => &[],
@@ -164,11 +184,15 @@ fn start(disk: &Volatile, durability: Durability) -> (Recorder, JoinHandle<()>) 
         checkpoint_records: 3,
         ..Settings::new(PathBuf::new(), SigningKey::generate())
     };
+    start_with(disk, &settings)
+}
+
+fn start_with(disk: &Volatile, settings: &Settings) -> (Recorder, JoinHandle<()>) {
     Recorder::over(
         Arc::new(disk.clone()),
         (Head::START, None),
         Batch::new(jiff::Timestamp::UNIX_EPOCH),
-        &settings,
+        settings,
         Clock::system(),
         Arc::new(Metrics::new()),
     )
@@ -238,6 +262,73 @@ async fn a_fault_at_each_operation_is_survived() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_not_tried_with_all_that_is_owed_to_it() {
+    let disk = Volatile::default();
+    let (recorder, writer) = start(&disk, Durability::Write);
+    disk.0.lock().is_full = true;
+    let long = Event::Started {
+        version: "x".repeat(MIB / 2),
+    };
+    for _ in 0..20 {
+        let mut batch = recorder.batch();
+        batch.push(&long);
+        recorder.note(batch).await.unwrap();
+        assert!(recorder.record(&fact(0)).await.is_err());
+    }
+    let refused = disk.0.lock().refused;
+    assert!(refused > MIB && refused < 2 * MIB, "{refused}");
+    disk.0.lock().is_full = false;
+    recorder.record(&fact(1)).await.unwrap();
+    drop(recorder);
+    writer.await.unwrap();
+    let records = chain(&disk.0.lock().kernel);
+    assert_eq!(records.iter().filter(|it| it.event == long).count(), 20);
+    assert_eq!(facts(&records), [1]);
+}
+
+#[tokio::test]
+async fn outcomes_of_what_happened_while_the_disk_hung_are_made_when_it_goes_on() {
+    let disk = Volatile::default();
+    let settings = Settings {
+        durability: Durability::Fsync,
+        timeout: Duration::from_millis(200),
+        ..Settings::new(PathBuf::new(), SigningKey::generate())
+    };
+    let (recorder, writer) = start_with(&disk, &settings);
+    recorder.record(&fact(0)).await.unwrap();
+    disk.hang(true);
+    assert!(recorder.record(&fact(1)).await.is_err());
+    // As many as many connections can have that end at once, and no more than fits.
+    for number in 2..10_000 {
+        let mut batch = recorder.batch();
+        batch.push(&fact(number));
+        recorder.note(batch).await.unwrap();
+    }
+    let long = Event::Started {
+        version: "x".repeat(24 * MIB),
+    };
+    let mut long_ones = 0;
+    loop {
+        let mut batch = recorder.batch();
+        batch.push(&long);
+        if recorder.note(batch).await.is_err() {
+            break;
+        }
+        long_ones += 1;
+    }
+    assert!(
+        (1..3).contains(&long_ones),
+        "memory is bounded: {long_ones}"
+    );
+    disk.hang(false);
+    drop(recorder);
+    writer.await.unwrap();
+    // What was being written when it hung is made; it was refused, and nothing is forwarded.
+    let expected: Vec<u64> = (0..10_000).collect();
+    assert_eq!(facts(&chain(&disk.0.lock().stable)), expected);
 }
 
 #[tokio::test]

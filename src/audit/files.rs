@@ -1,4 +1,11 @@
-//! The names of the files in a log's folder or bucket.
+//! The files in a log's folder or bucket.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
 
 /// Held by the one who writes.
 pub(super) const LOCK: &str = "lock";
@@ -46,9 +53,51 @@ impl FileKind {
     }
 }
 
+/// Opens a file to be read, if it is one: whoever can write to the folder could put a pipe there,
+/// which would be waited for without end.
+///
+/// # Errors
+/// If it is none, or cannot be opened.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new();
+    let file = file.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let file = file.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => {
+            let what = format!("{} is not a file", path.display());
+            Err(io::Error::new(io::ErrorKind::InvalidData, what))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::super::Head;
+    use super::super::source::{self, Directory};
+    use super::super::verify::{Demands, verify};
     use super::*;
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join(FileKind::Raw.name(1));
+        mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+        mkfifo(&dir.path().join(HEAD), Mode::S_IRWXU).unwrap();
+        assert!(open_regular(&pipe).is_err());
+        assert!(open_regular(dir.path()).is_err());
+        let folder: Box<dyn source::Source> = Box::new(Directory(dir.path().to_owned()));
+        for source in [folder, source::open(pipe.to_str().unwrap()).unwrap()] {
+            let report = verify(source, &Demands::default(), &mut |_| {});
+            let refused = report.map(|report| report.sound).unwrap_err();
+            assert!(refused.to_string().contains("is not a file"), "{refused}");
+        }
+        let mut follower = super::super::follow::Follower::new(dir.path(), Head::START.seq + 1);
+        assert!(follower.read(2, 1).is_err());
+    }
 
     #[test]
     fn names_are_read_back_and_others_are_not_taken_for_them() {

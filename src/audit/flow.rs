@@ -11,6 +11,23 @@ pub struct Flow {
     /// The first record that a destination still lacks.
     needed: AtomicU64,
     withheld: AtomicBool,
+    /// The first record of the segment that is open, or about to be made; 0: there is none.
+    open: AtomicU64,
+}
+
+/// Which segments get no more records.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Complete {
+    written: u64,
+    open: u64,
+}
+
+impl Complete {
+    /// Whether the segment that begins with record `first` does. One without a record does not: it
+    /// is taken again.
+    pub(super) fn has(self, first: u64) -> bool {
+        first < self.written && first != self.open
+    }
 }
 
 impl Default for Flow {
@@ -19,6 +36,7 @@ impl Default for Flow {
             written: AtomicU64::new(0),
             needed: AtomicU64::new(u64::MAX),
             withheld: AtomicBool::new(false),
+            open: AtomicU64::new(0),
         }
     }
 }
@@ -32,6 +50,25 @@ impl Flow {
     /// Says that every record before `next` is durable.
     pub fn advance(&self, next: u64) {
         self.written.store(next, Ordering::Release);
+    }
+
+    /// Says that the segment whose first record is `first` is written from now on: before it is
+    /// made, so that nobody finds it and takes it for a complete one.
+    pub(super) fn open_segment(&self, first: u64) {
+        self.open.store(first, Ordering::Release);
+    }
+
+    /// Says that the segment that was open gets nothing more.
+    pub(super) fn close_segment(&self) {
+        self.open.store(0, Ordering::Release);
+    }
+
+    /// Which segments are complete, of those in a listing that was made before this is called.
+    pub(super) fn complete(&self) -> Complete {
+        // In this order: a segment that has a record was open before that was written.
+        let written = self.written();
+        let open = self.open.load(Ordering::Acquire);
+        Complete { written, open }
     }
 
     /// The first record that a destination still lacks: retention keeps it and all after it.

@@ -1,15 +1,14 @@
 //! The folder that the one writer holds: where the log goes on, and the files that it grows by.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::durable::{make_folder, remove, sync_folder};
 use super::files::{FileKind, HEAD, LOCK};
-use super::index::Index;
+use super::resumption::{Resumption, resume};
 use super::segment::Segment;
-use super::{Event, Hash, Head, Record};
-use crate::secret::{hex, sha256};
 
 /// Why the audit's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,26 +47,11 @@ pub(super) struct Folder {
     _lock: File,
 }
 
-/// Where the log goes on.
-pub(super) struct Resumption {
-    /// Its last record.
-    pub(super) head: Head,
-    /// The first record of the last segment.
-    pub(super) last_segment: Option<u64>,
-    /// What a crash left of records: [`Event::SegmentTorn`].
-    pub(super) torn: Vec<Event>,
-}
-
 impl Folder {
     /// Takes the folder, making it if need be (mode 0700), and finds where the log goes on.
-    /// A last line that a crash cut off is set aside in a file beside its segment.
+    /// Last lines that a crash cut off are set aside in files beside their segments.
     pub(super) fn open(path: &Path) -> Result<(Self, Resumption), OpenError> {
-        let io = |source| io_error(path, source);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(io)?;
+        make_folder(path).map_err(|source| io_error(path, source))?;
         let lock = take_lock(path)?;
         let resumption = resume(path)?;
         let folder = Self {
@@ -76,24 +60,34 @@ impl Folder {
         };
         Ok((folder, resumption))
     }
+
+    /// Whether a segment has records.
+    fn has(&self, first: u64) -> io::Result<bool> {
+        let path = |kind: FileKind| self.path.join(kind.name(first));
+        match fs::metadata(path(FileKind::Raw)) {
+            Ok(raw) if raw.len() > 0 => return Ok(true),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        path(FileKind::Sealed).try_exists()
+    }
 }
 
 impl Volume for Folder {
     fn create(&self, first: u64) -> io::Result<Segment> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(self.path.join(FileKind::Raw.name(first)))?;
-        // So that the name survives a loss of power with what is synced into the file.
-        File::open(&self.path)?.sync_all()?;
-        // A segment that was begun and got no record before a crash is simply taken again; what is
-        // there of records is never written over, nor behind.
-        let sealed = self.path.join(FileKind::Sealed.name(first)).exists();
-        if sealed || file.metadata()?.len() > 0 {
+        let path = self.path.join(FileKind::Raw.name(first));
+        // What is there of records is never written over, nor behind.
+        if self.has(first)? {
             let message = format!("the audit has a segment {first} already");
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
+        // One may have been begun and got no record, because of a crash, or because its first fsync
+        // failed: what the kernel says of that file proves nothing any more, so this is another.
+        remove(&path)?;
+        let mut file = OpenOptions::new();
+        let file = file.create_new(true).append(true).mode(0o600).open(path)?;
+        // So that the name survives a loss of power with what is synced into the file.
+        sync_folder(&self.path)?;
         Ok(Segment::new(Box::new(file)))
     }
 
@@ -110,7 +104,8 @@ impl Volume for Folder {
     }
 }
 
-fn io_error(path: &Path, source: io::Error) -> OpenError {
+/// For `map_err`: what went wrong at `path`.
+pub(super) fn io_error(path: &Path, source: io::Error) -> OpenError {
     OpenError::Io {
         path: path.to_owned(),
         source,
@@ -147,160 +142,13 @@ pub(super) fn segments(folder: &Path) -> io::Result<Vec<(u64, FileKind)>> {
     Ok(segments)
 }
 
-/// Where the log goes on: behind the last segment that has a record.
-fn resume(folder: &Path) -> Result<Resumption, OpenError> {
-    let segments = segments(folder).map_err(|source| io_error(folder, source))?;
-    let mut torn = Vec::new();
-    for (position, &segment) in segments.iter().enumerate().rev() {
-        let (head, piece) = end_of(folder, segment)?;
-        torn.extend(piece);
-        if let Some(head) = head {
-            let begun = &segments[position + 1..];
-            remove_empty(folder, begun, head.seq + 1).map_err(|source| io_error(folder, source))?;
-            return Ok(Resumption {
-                head,
-                last_segment: Some(segment.0),
-                torn,
-            });
-        }
-    }
-    // A first segment that got no record is taken again. Others that have none have lost them.
-    match segments[..] {
-        [] | [(1, FileKind::Raw)] => Ok(Resumption {
-            head: Head::START,
-            last_segment: None,
-            torn,
-        }),
-        _ => Err(OpenError::Empty(folder.to_owned())),
-    }
-}
-
-/// Removes segments that were begun and have no record, but for the one that is taken again: a name
-/// behind the segment that is written would make it look complete.
-fn remove_empty(folder: &Path, begun: &[(u64, FileKind)], next: u64) -> io::Result<()> {
-    for (first, kind) in begun.iter().filter(|(first, _)| *first != next) {
-        tracing::warn!(
-            segment = first,
-            "an audit segment without a record is removed"
-        );
-        fs::remove_file(folder.join(kind.name(*first)))?;
-    }
-    Ok(())
-}
-
-/// A segment's last record, if it has one, and what a crash left of another.
-fn end_of(
-    folder: &Path,
-    (first, kind): (u64, FileKind),
-) -> Result<(Option<Head>, Option<Event>), OpenError> {
-    if kind == FileKind::Raw {
-        return end_of_raw(&folder.join(FileKind::Raw.name(first)));
-    }
-    let path = folder.join(FileKind::Index.name(first));
-    match Index::load(&path) {
-        Ok(index) => Ok((Some(index.last), None)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let path = folder.join(kind.name(first));
-            Ok((Some(end_of_sealed(&path, first)?), None))
-        }
-        Err(source) => Err(io_error(&path, source)),
-    }
-}
-
-/// The last record of a segment whose index is gone.
-fn end_of_sealed(path: &Path, first: u64) -> Result<Head, OpenError> {
-    let io = |source| io_error(path, source);
-    let mut lines = BufReader::new(
-        zstd::stream::read::Decoder::new(File::open(path).map_err(io)?).map_err(io)?,
-    );
-    let (mut line, mut last) = (Vec::new(), None);
-    let mut seq = first;
-    while lines.read_until(b'\n', &mut line).map_err(io)? > 0 {
-        last = Some(Head {
-            seq,
-            hash: Hash::of(line.strip_suffix(b"\n").unwrap_or(&line)),
-        });
-        seq += 1;
-        line.clear();
-    }
-    last.ok_or_else(|| OpenError::Malformed(path.to_owned()))
-}
-
-fn end_of_raw(path: &Path) -> Result<(Option<Head>, Option<Event>), OpenError> {
-    let io = |source| io_error(path, source);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(io)?;
-    let len = file.metadata().map_err(io)?.len();
-    let (whole, line) = last_line(&mut file, len).map_err(io)?;
-    let torn = match whole < len {
-        true => Some(set_aside(&mut file, path, whole).map_err(io)?),
-        false => None,
-    };
-    if line.is_empty() {
-        return Ok((None, torn));
-    }
-    let record: Record =
-        serde_json::from_slice(&line).map_err(|_| OpenError::Malformed(path.to_owned()))?;
-    let head = Head {
-        seq: record.seq,
-        hash: Hash::of(&line),
-    };
-    Ok((Some(head), torn))
-}
-
-/// Where the last whole line ends, and that line.
-fn last_line(file: &mut File, len: u64) -> io::Result<(u64, Vec<u8>)> {
-    // Read backwards in growing steps until two line ends, or the beginning, are in sight.
-    let mut step = 64 * 1024;
-    loop {
-        let start = len.saturating_sub(step);
-        let mut tail = Vec::new();
-        file.seek(SeekFrom::Start(start))?;
-        file.take(len - start).read_to_end(&mut tail)?;
-        let end = memchr::memrchr(b'\n', &tail);
-        let before = end.and_then(|end| memchr::memrchr(b'\n', &tail[..end]));
-        match (end, before) {
-            (Some(end), Some(before)) => {
-                return Ok((start + end as u64 + 1, tail[before + 1..end].to_vec()));
-            }
-            (Some(end), None) if start == 0 => {
-                return Ok((end as u64 + 1, tail[..end].to_vec()));
-            }
-            (None, _) if start == 0 => return Ok((0, Vec::new())),
-            _ => step *= 4,
-        }
-    }
-}
-
-/// Moves what follows the last whole line into a file of its own: evidence is not thrown away.
-fn set_aside(file: &mut File, path: &Path, whole: u64) -> io::Result<Event> {
-    let mut torn = Vec::new();
-    file.seek(SeekFrom::Start(whole))?;
-    file.read_to_end(&mut torn)?;
-    let aside = path.with_extension("torn");
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&aside)?
-        .write_all(&torn)?;
-    file.set_len(whole)?;
-    let name = aside.file_name().unwrap_or_default().to_string_lossy();
-    Ok(Event::SegmentTorn {
-        file: name.into_owned(),
-        bytes: torn.len() as u64,
-        sha256: hex(&sha256(&torn)),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use jiff::Timestamp;
 
-    use super::super::Batch;
+    use super::super::{Batch, Event, Flow, Head, seal};
     use super::*;
 
     fn lines(head: &mut Head, count: usize) -> Vec<u8> {
@@ -383,6 +231,47 @@ mod tests {
             fs::read_to_string(path.with_extension("torn")).unwrap(),
             "{\"v\":1,\"se"
         );
+    }
+
+    #[test]
+    fn a_loss_of_power_may_tear_segments_before_the_last_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |first| dir.path().join(FileKind::Raw.name(first));
+        let mut head = Head::START;
+        let middle = lines(&mut head, 3);
+        let last = lines(&mut head, 1);
+        fs::write(path(1), &middle[..middle.len() - 5]).unwrap();
+        fs::write(path(4), last).unwrap();
+        let (_, resumption) = Folder::open(dir.path()).unwrap();
+        assert_eq!((resumption.head, resumption.last_segment), (head, Some(4)));
+        let [Event::SegmentTorn { file, .. }] = &resumption.torn[..] else {
+            panic!("{:?}", resumption.torn);
+        };
+        assert_eq!(*file, "00000000000000000001.torn");
+        // What is left of it is whole, and so can be sealed and shipped.
+        let flow = Flow::default();
+        flow.advance(5);
+        assert_eq!(
+            seal::seal_complete(dir.path(), &flow).unwrap().sealed,
+            [1, 4]
+        );
+    }
+
+    #[test]
+    fn a_segment_that_got_no_record_is_taken_again_as_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, _) = Folder::open(dir.path()).unwrap();
+        let path = dir.path().join(FileKind::Raw.name(1));
+        // Open still, so that its number in the file system is not given to another.
+        let _first = folder.create(1).unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        let mut second = folder.create(1).unwrap();
+        assert_ne!(fs::metadata(&path).unwrap().ino(), inode);
+        second
+            .append(&lines(&mut Head::START.clone(), 1), true)
+            .unwrap();
+        assert!(folder.create(1).is_err());
+        assert!(fs::metadata(&path).unwrap().len() > 0);
     }
 
     #[test]

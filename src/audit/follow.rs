@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::files::FileKind;
+use super::files::{FileKind, open_regular};
 use super::listing::segments;
 use super::{Hash, Head};
 
@@ -249,7 +249,7 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FollowError {
 
 impl Lines {
     fn open(path: &Path, kind: FileKind) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = open_regular(path)?;
         Ok(match kind {
             FileKind::Raw | FileKind::Index => Self::Raw { file, offset: 0 },
             FileKind::Sealed => Self::Sealed {

@@ -79,6 +79,16 @@ impl Frames {
         }
     }
 
+    /// Whether each number is there once, in order, and all are below `end`.
+    fn rise_below(&self, end: usize) -> bool {
+        let mut next = 0;
+        self.0.iter().all(|&(first, last)| {
+            let rises = next <= u64::from(first) && first <= last;
+            next = u64::from(last) + 1;
+            rises && (last as usize) < end
+        })
+    }
+
     /// The numbers, rising.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         self.0.iter().flat_map(|(first, last)| *first..=*last)
@@ -104,7 +114,19 @@ impl Index {
             let message = format!("an index of version {}, expected {VERSION}", index.v);
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
+        if !index.names_its_frames_only() {
+            let message = "an index that names frames that there are not";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         Ok(index)
+    }
+
+    /// Who can write to the folder is not to have readers count to four billion.
+    fn names_its_frames_only(&self) -> bool {
+        let sessions = self.sessions.values();
+        let principals = self.principals.values();
+        let mut all = sessions.chain(principals).chain(self.targets.values());
+        all.all(|frames| frames.rise_below(self.frames.len()))
     }
 
     /// How many records the segment has.
@@ -151,7 +173,11 @@ impl Indexer {
         let mut first = None;
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let record: Record = serde_json::from_slice(line)?;
+            // serde_json's own words may quote the line, and this may get into a log.
+            let record: Record = serde_json::from_slice(line).map_err(|_| {
+                let what = format!("what follows record {} is not a record", self.head.seq);
+                io::Error::new(io::ErrorKind::InvalidData, what)
+            })?;
             first.get_or_insert((record.seq, record.at));
             self.record(number, &record, line);
         }
@@ -205,5 +231,41 @@ pub(super) fn add<K: Ord + Clone>(map: &mut BTreeMap<K, Frames>, name: &K, frame
     match map.get_mut(name) {
         Some(frames) => frames.add(frame),
         None => map.entry(name.clone()).or_default().add(frame),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Event;
+    use super::super::testing::{lines, origin, started};
+    use super::*;
+
+    #[test]
+    fn an_index_is_not_believed_that_names_frames_that_there_are_not() {
+        let mut indexer = Indexer::new(1, Open::default());
+        let origin = origin(1, 1);
+        let mut head = Head::START;
+        for events in [[Event::Stopped], [started(&origin, 1, "select 1")]] {
+            indexer.frame(&lines(&mut head, &events), b"zstd").unwrap();
+        }
+        let index = indexer.finish().unwrap();
+        let session = *index.sessions.keys().next().unwrap();
+        let parsed = |frames: &[(u32, u32)]| {
+            let mut index = index.clone();
+            index.sessions.insert(session, Frames(frames.to_vec()));
+            Index::parse(&serde_json::to_vec(&index).unwrap())
+        };
+        for frames in [&[(1, 1)][..], &[(0, 1)], &[(0, 0), (1, 1)]] {
+            assert!(parsed(frames).is_ok(), "{frames:?}");
+        }
+        for frames in [
+            &[(0, u32::MAX)][..],
+            &[(2, 2)],
+            &[(1, 0)],
+            &[(0, 1), (1, 1)],
+        ] {
+            let refused = parsed(frames).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{frames:?}");
+        }
     }
 }

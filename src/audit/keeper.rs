@@ -1,7 +1,6 @@
 //! Keeps the folder in order while the writer writes: seals what is complete, deletes what is old.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::durable::{remove, sync_folder};
 use super::files::FileKind;
 use super::inventory::{Inventory, Sealed};
 use super::retention::{Reason, Retention, Wanted};
@@ -43,8 +43,8 @@ pub struct Keeper {
 /// Why the folder is not in order.
 #[derive(Debug, thiserror::Error)]
 enum Disorder {
-    #[error("a segment could not be sealed: {0}")]
-    Sealing(#[source] io::Error),
+    #[error("{0} segments could not be sealed")]
+    Sealing(usize),
     #[error("what is kept could not be looked through: {0}")]
     Looking(#[source] io::Error),
     #[error("old segments are not deleted, because that cannot be recorded")]
@@ -62,6 +62,8 @@ struct Knowledge {
     gaps: Option<Vec<Gap>>,
     /// Whether it was this process that said so last, and stable storage has it.
     is_recorded: bool,
+    /// The segments that could not be sealed when that was last tried.
+    unsealable: BTreeSet<u64>,
 }
 
 /// Segments that are to go, and what the log will lack then.
@@ -98,14 +100,25 @@ impl Keeper {
     }
 
     async fn round(&self, known: &Arc<Mutex<Knowledge>>) -> Result<(), Disorder> {
-        let folder = self.folder.clone();
-        let sealed = blocking(move || seal::seal_complete(&folder)).await;
+        let sealed = self.seal(known).await;
         let kept = self.look(known).await;
         let tidied = match kept {
             Ok(()) => self.delete_what_is_due(known).await,
             Err(error) => Err(Disorder::Looking(error)),
         };
-        sealed.map_err(Disorder::Sealing).and(tidied)
+        sealed.and(tidied)
+    }
+
+    async fn seal(&self, known: &Arc<Mutex<Knowledge>>) -> Result<(), Disorder> {
+        let (folder, flow) = (self.folder.clone(), Arc::clone(self.recorder.flow()));
+        let sealing = blocking(move || seal::seal_complete(&folder, &flow)).await;
+        let failed = sealing.map_err(Disorder::Looking)?.failed;
+        self.metrics.audit_unsealed(failed.len());
+        known.lock().note_unsealable(&failed);
+        match failed.len() {
+            0 => Ok(()),
+            count => Err(Disorder::Sealing(count)),
+        }
     }
 
     async fn look(&self, known: &Arc<Mutex<Knowledge>>) -> io::Result<()> {
@@ -173,7 +186,7 @@ impl Keeper {
             for segment in deletion.segments.iter().rev() {
                 delete(&folder, segment.first)?;
             }
-            File::open(&folder)?.sync_all()?;
+            sync_folder(&folder)?;
             let (segments, reason) = (deletion.segments.len(), deletion.reason.label());
             metrics.audit_deleted(reason, segments as u64);
             tracing::info!(segments, reason, "old segments of the audit were deleted");
@@ -190,7 +203,19 @@ impl Knowledge {
             key,
             gaps: None,
             is_recorded: false,
+            unsealable: BTreeSet::new(),
         }
+    }
+
+    /// Tells of each segment once that it cannot be sealed, however often that is tried.
+    fn note_unsealable(&mut self, failed: &[(u64, io::Error)]) {
+        for (first, error) in failed {
+            if !self.unsealable.contains(first) {
+                let segment = FileKind::Raw.name(*first);
+                tracing::warn!(segment, %error, "a segment of the audit could not be sealed");
+            }
+        }
+        self.unsealable = failed.iter().map(|(first, _)| *first).collect();
     }
 
     fn plan(
@@ -238,10 +263,7 @@ fn delete(folder: &Path, first: u64) -> io::Result<()> {
         folder.join(FileKind::Sealed.name(first)),
         folder.join(FileKind::Index.name(first)),
     ] {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove(&path)?;
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! The keeper over a real folder and a real recorder: what goes, what stays, and what the log says.
 
-use std::collections::BTreeSet;
+use std::fs;
 
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::super::source::Directory;
 use super::super::verify::{Demands, verify};
-use super::super::{Origin, Record, Settings, SigningKey, reader};
+use super::super::{Flow, Origin, Record, Settings, SigningKey, reader};
 use super::*;
 use crate::access::{ConnectionId, RequestId};
 
@@ -66,7 +66,7 @@ impl Log {
         Self::start(dir, clock, key)
     }
 
-    /// A segment with a record of a session, which the keeper seals when there is one behind it.
+    /// A segment with a record of a session.
     async fn segment(&self, session: u64) {
         let event = Event::SessionExpired {
             session: SessionId::from_random(session),
@@ -178,12 +178,32 @@ impl Keeping {
 
     /// Up to the record of a deletion, and no further.
     async fn crash_before_deleting(&self) {
-        seal::seal_complete(&self.keeper.folder).unwrap();
+        seal::seal_complete(&self.keeper.folder, self.keeper.recorder.flow()).unwrap();
         self.keeper.look(&self.known).await.unwrap();
         let held = self.keeper.held.lock().await.clone();
         let deletion = self.keeper.plan(&self.known, held).await.unwrap();
         self.keeper.record(&deletion.unwrap()).await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_segment_is_sealed_once_it_is_old_though_nothing_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::new(dir.path().to_owned(), SigningKey::generate());
+    let (clock, metrics) = (Clock::system(), Arc::new(Metrics::new()));
+    let (recorder, _writer) = Recorder::start(&settings, clock, metrics).unwrap();
+    recorder.record(&Event::Stopped).await.unwrap();
+    let sealed = |flow: &Flow| seal::seal_complete(dir.path(), flow).unwrap().sealed;
+    assert!(sealed(recorder.flow()).is_empty(), "it is written");
+    tokio::time::sleep(settings.segment_age + Duration::from_secs(1)).await;
+    assert_eq!(sealed(recorder.flow()), [1]);
+    assert!(dir.path().join(FileKind::Index.name(1)).exists());
+    // What comes then goes on behind it.
+    recorder.record(&Event::Stopped).await.unwrap();
+    let records = reader::records(dir.path()).unwrap().map(Result::unwrap);
+    let sequences: Vec<u64> = records.map(|it| it.seq).collect();
+    assert_eq!(sequences, [1, 2, 3, 4, 5]);
+    assert!(sealed(recorder.flow()).is_empty(), "it is written");
 }
 
 #[tokio::test]
@@ -226,7 +246,7 @@ async fn what_is_too_much_goes_the_oldest_first() {
     let mut inventory = Inventory::new(log.dir.path().to_owned());
     inventory.refresh().unwrap();
     let sizes: Vec<u64> = inventory.segments().map(|it| it.bytes).collect();
-    assert_eq!(sizes.len(), 5, "the last one is not sealed yet");
+    assert_eq!(sizes.len(), 6, "the last one is complete, too");
 
     let enough = sizes.iter().sum();
     log.keeper(None, Some(enough)).round().await;
@@ -235,9 +255,11 @@ async fn what_is_too_much_goes_the_oldest_first() {
     assert_eq!(log.sessions(), [2, 3, 4, 5]);
     let (reason, gaps) = log.declared().unwrap();
     assert_eq!((reason.as_str(), gaps), ("size", log.missing()));
-    // The newest sealed one stays, however little is to be kept: it says what is open.
+    // The newest sealed one stays, however little is to be kept: it says what is open. Here it has
+    // the record of the deletion.
     log.keeper(None, Some(1)).round().await;
-    assert_eq!(log.sessions(), [5]);
+    assert_eq!(log.sessions(), [] as [u64; 0]);
+    assert_eq!(log.deletions(), 2);
     assert_eq!(log.declared().unwrap().1, log.missing());
 }
 
@@ -251,21 +273,21 @@ async fn a_held_session_stays_an_island_until_it_is_released() {
     log.pass(2 * HOUR);
     keeping.round().await;
     let (_, gaps) = log.declared().unwrap();
-    // 7 is written still, and 6 is the newest that is sealed.
-    assert_eq!(log.sessions(), [2, 5, 6, 7]);
-    assert_eq!((gaps.len(), gaps), (2, log.missing()));
+    // 7 is the newest that is sealed.
+    assert_eq!(log.sessions(), [2, 5, 7]);
+    assert_eq!((gaps.len(), gaps), (3, log.missing()));
 
     log.release(2).await;
     keeping.round().await;
     let (_, gaps) = log.declared().unwrap();
-    assert_eq!(log.sessions(), [5, 7]);
+    assert_eq!(log.sessions(), [5]);
     assert_eq!((gaps.len(), gaps), (2, log.missing()));
 
     // The earlier records of deletions go too, in time; the last one has it all.
     log.segments(10..12).await;
     log.pass(2 * HOUR);
     keeping.round().await;
-    assert_eq!(log.sessions(), [5, 10, 11]);
+    assert_eq!(log.sessions(), [5, 11]);
     assert_eq!(log.deletions(), 1);
     assert_eq!(log.declared().unwrap().1, log.missing());
 }
@@ -283,7 +305,7 @@ async fn the_request_of_a_held_session_stays_with_it() {
     log.hold(5).await;
     log.pass(2 * HOUR);
     log.keeper(Some(HOUR), None).round().await;
-    assert_eq!(log.sessions(), [5, 6, 7]);
+    assert_eq!(log.sessions(), [5, 7]);
     assert!(log.records().iter().any(|record| record.event == asked));
 }
 
@@ -325,7 +347,7 @@ async fn what_a_crash_kept_from_being_deleted_is_deleted_by_the_next() {
     log.release(1).await;
     keeping.crash_before_deleting().await;
     drop(keeping);
-    assert_eq!(log.sessions(), [1, 4, 5]);
+    assert_eq!(log.sessions(), [1, 5]);
 
     let log = log.restart().await;
     log.keeper(Some(HOUR), None).round().await;
@@ -398,12 +420,38 @@ async fn what_was_open_in_deleted_segments_is_closed_after_a_crash_all_the_same(
     log.segments(1..5).await;
     log.pass(2 * HOUR);
     log.keeper(Some(HOUR), None).round().await;
-    assert_eq!(log.sessions(), [3, 4]);
+    assert_eq!(log.sessions(), [4]);
 
     let log = log.restart().await;
     log.segment(6).await;
     let closed = |record: &Record| matches!(&record.event, Event::ConnectionClosed { origin: it, .. } if *it == origin);
     assert!(log.records().iter().any(closed));
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_sealed_is_counted_and_holds_up_no_other() {
+    let log = Log::new();
+    log.segments(0..3).await;
+    let damaged = log.dir.path().join(FileKind::Raw.name(4));
+    let lines = fs::read(&damaged).unwrap();
+    fs::write(&damaged, [&lines[..], b"{}\n"].concat()).unwrap();
+    let keeping = log.keeper(None, None);
+    let unsealed = |count: u64| {
+        let metrics = String::from_utf8(log.metrics.encode()).unwrap();
+        let line = format!("hallpass_audit_unsealed_segments {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    };
+    for _ in 0..2 {
+        let failed = keeping.keeper.round(&keeping.known).await;
+        assert!(matches!(failed, Err(Disorder::Sealing(1))));
+        unsealed(1);
+    }
+    assert_eq!(keeping.known.lock().inventory.segments().count(), 2);
+    assert_eq!(keeping.known.lock().unsealable, [4].into());
+    fs::write(&damaged, lines).unwrap();
+    keeping.round().await;
+    unsealed(0);
+    assert!(keeping.known.lock().unsealable.is_empty());
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::chain::Hash;
+use super::durable::sync_name;
 use super::folder;
 
 /// Why a key cannot be used.
@@ -126,6 +127,8 @@ impl SigningKey {
         file.write_all(text.as_bytes()).map_err(io)?;
         file.sync_all().map_err(io)?;
         fs::rename(&new, path).map_err(io)?;
+        // A key that a loss of power takes away would stop every start, too.
+        sync_name(path).map_err(io)?;
         Ok(key)
     }
 

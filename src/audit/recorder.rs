@@ -10,20 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::folder::{Folder, OpenError, Volume};
 use super::health::{self, Health};
-use super::writer::{Job, Writer};
+use super::queue::{self, Job, queue};
+use super::writer::Writer;
 use super::{Batch, Event, Flow, Head, PublicKey, SigningKey, recovery};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
-
-/// Batches that may wait for the writer; more make their senders wait.
-const QUEUE: usize = 1024;
 
 /// How the audit is kept.
 #[derive(Debug, Clone)]
@@ -121,7 +118,7 @@ impl Submitted {
 /// Records facts. Cheap to clone; the last one dropped ends the writer.
 #[derive(Clone)]
 pub struct Recorder {
-    queue: mpsc::Sender<Job>,
+    queue: queue::Sender,
     clock: Clock,
     timeout: Duration,
     /// What its checkpoints are signed with, the part that everybody may have.
@@ -162,7 +159,7 @@ impl Recorder {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> (Self, JoinHandle<()>) {
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (queue, jobs) = queue();
         let health = Arc::new(Health::new());
         health.flow.advance(place.0.seq + 1);
         metrics.audit_available(true);
@@ -224,6 +221,21 @@ impl Recorder {
         if self.health.flow.is_withheld() {
             return Err(Unavailable::Unshipped);
         }
+        self.made(batch).await
+    }
+
+    /// Records that hallpass stops and returns when that is durable; also while records are
+    /// withheld, for nothing is let in by it.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: then the log does not say so.
+    pub async fn stopped(&self) -> Result<(), Unavailable> {
+        let mut batch = self.batch();
+        batch.push(&Event::Stopped);
+        self.made(batch).await
+    }
+
+    async fn made(&self, batch: Batch) -> Result<(), Unavailable> {
         let (done, durable) = oneshot::channel();
         let job = Job {
             batch,
@@ -257,17 +269,18 @@ impl Recorder {
             return Ok(());
         }
         // A timer costs more than the place that mostly is there.
-        let place = match self.queue.try_reserve() {
-            Ok(place) => place,
-            Err(TrySendError::Closed(())) => return Err(batch),
-            Err(TrySendError::Full(())) => {
-                match tokio::time::timeout(self.timeout, self.queue.reserve()).await {
-                    Ok(Ok(place)) => place,
-                    _ => return Err(batch),
-                }
+        let place = match self.queue.place_now(&batch) {
+            Some(place) => Some(place),
+            None => {
+                let place = self.queue.place(&batch);
+                let in_time = tokio::time::timeout(self.timeout, place).await;
+                in_time.ok().flatten()
             }
         };
-        place.send(Job { batch, done: None });
+        let Some(place) = place else {
+            return Err(batch);
+        };
+        place.fill(Job { batch, done: None });
         self.metrics.audit_queue().inc();
         Ok(())
     }
@@ -330,14 +343,8 @@ impl Recorder {
     }
 
     async fn send(&self, job: Job) -> Result<(), Unavailable> {
-        let place = match self.queue.try_reserve() {
-            Ok(place) => place,
-            Err(_) => {
-                let place = self.queue.reserve().await;
-                place.map_err(|_| Unavailable::Unwritable)?
-            }
-        };
-        place.send(job);
+        let place = self.queue.place(&job.batch).await;
+        place.ok_or(Unavailable::Unwritable)?.fill(job);
         self.metrics.audit_queue().inc();
         Ok(())
     }
@@ -486,6 +493,17 @@ mod tests {
         assert_eq!(kinds(&records(dir.path())).last().unwrap(), "checkpoint");
         tokio::time::sleep(Duration::from_secs(1000)).await;
         assert_eq!(records(dir.path()).len(), many.len() + 1, "once is enough");
+    }
+
+    #[tokio::test]
+    async fn the_end_is_recorded_also_while_records_are_withheld() {
+        let dir = tempfile::tempdir().unwrap();
+        let (recorder, _writer) = start(&settings(dir.path()));
+        recorder.flow().withhold(true);
+        let refused = recorder.record(&Event::Stopped).await;
+        assert_eq!(refused, Err(Unavailable::Unshipped));
+        recorder.stopped().await.unwrap();
+        assert_eq!(kinds(&records(dir.path())), ["segment_opened", "stopped"]);
     }
 
     #[tokio::test]

@@ -4,11 +4,10 @@ use std::io;
 use std::path::Path;
 
 use super::archive::Archive;
-use super::files::FileKind;
 use super::folder::OpenError;
 use super::open::Open;
 use super::source::Directory;
-use super::{Batch, Event, reader};
+use super::{Batch, Event, seal};
 use crate::clock::Clock;
 
 /// The records that a start begins with: of a torn line, and of what was left open.
@@ -31,28 +30,87 @@ pub(super) fn left_behind(
     Ok(batch)
 }
 
-/// What is open after the last record: of the sealed segments the newest index says it, of those
-/// behind it their lines do.
+/// What is open after the last record.
 fn open_at_end(folder: &Path) -> io::Result<Open> {
     let archive = Archive::open(Box::new(Directory(folder.to_owned())))?;
-    let segments = archive.segments();
-    let raw = |kind| kind == FileKind::Raw;
-    let unsealed = segments.iter().rposition(|it| !raw(it.kind));
-    let (sealed, unsealed) = segments.split_at(unsealed.map_or(0, |position| position + 1));
-    let index = sealed.last().map(|segment| archive.index(segment));
-    let mut open = match index.transpose()?.flatten() {
-        Some(index) => index.open,
-        None => Open::default(),
-    };
-    for record in unsealed
-        .iter()
-        .flat_map(|it| reader::segment_records(&archive, it))
-    {
-        match record {
-            Ok(record) => open.note(&record.event),
-            // `verify` names it; what is sound goes on.
-            Err(error) => tracing::error!(%error, "the audit log is damaged"),
-        }
+    seal::open_after(&archive, folder, archive.segments())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::files::FileKind;
+    use super::super::folder::Folder;
+    use super::super::index::Index;
+    use super::super::testing::{finished, lines, origin, started};
+    use super::super::{Flow, Hash, Head};
+    use super::*;
+
+    /// A log of one sealed segment of two frames, in which a connection with a statement is open.
+    /// Returns the last record of each frame.
+    fn sealed(folder: &Path) -> [Head; 2] {
+        let origin = origin(1, 1);
+        let opened = Event::ConnectionOpened {
+            origin: origin.clone(),
+            peer: "192.0.2.1:50000".into(),
+            application_name: "psql".into(),
+            startup: Vec::new(),
+            tls: None,
+        };
+        let long = "x".repeat(1 << 20);
+        let events = [
+            opened,
+            started(&origin, 1, &long),
+            finished(&origin, 1, 0),
+            started(&origin, 2, "select 2"),
+        ];
+        let mut head = Head::START;
+        let mut all = lines(&mut head, &events[..2]);
+        let first = head;
+        all.extend(lines(&mut head, &events[2..]));
+        fs::write(folder.join(FileKind::Raw.name(1)), all).unwrap();
+        let flow = Flow::default();
+        flow.advance(head.seq + 1);
+        assert_eq!(seal::seal_complete(folder, &flow).unwrap().sealed, [1]);
+        [first, head]
     }
-    Ok(open)
+
+    /// Where the log goes on, and how many records that begins with.
+    fn resumed(folder: &Path) -> (Head, u64) {
+        let (_, resumption) = Folder::open(folder).unwrap();
+        let left = left_behind(folder, &resumption.torn, &Clock::system());
+        (resumption.head, left.unwrap().records())
+    }
+
+    #[test]
+    fn an_index_that_is_not_its_segments_is_not_gone_by() {
+        let wrong: [fn(&mut Index, Head); 4] = [
+            |index, _| index.last.hash = Hash::of(b"another"),
+            |index, _| index.last.seq += 1,
+            |index, _| index.frames.clear(),
+            // It says that the log ends with the first frame.
+            |index, first| {
+                index.frames.pop();
+                index.last = first;
+            },
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        let [first, head] = sealed(dir.path());
+        let path = dir.path().join(FileKind::Index.name(1));
+        let index = Index::load(&path).unwrap();
+        assert_eq!(index.frames.len(), 2);
+        assert_eq!(resumed(dir.path()), (head, 2));
+        for wrong in wrong {
+            let mut index = index.clone();
+            wrong(&mut index, first);
+            index.open = Open::default();
+            fs::write(&path, serde_json::to_vec(&index).unwrap()).unwrap();
+            assert_eq!(resumed(dir.path()), (head, 2), "{:?}", index.last);
+        }
+        fs::write(&path, "{").unwrap();
+        assert_eq!(resumed(dir.path()), (head, 2));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(resumed(dir.path()), (head, 2));
+    }
 }

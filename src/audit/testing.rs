@@ -1,11 +1,15 @@
 //! Records and logs for tests.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::chain::{Hash, Head};
-use super::{Batch, Event, Origin, Outcome, Parameter, Record, StatementKind, Text, VERSION};
+use super::listing::segments;
+use super::{
+    Batch, Event, Flow, Origin, Outcome, Parameter, Record, StatementKind, Text, VERSION, seal,
+};
 use crate::access::{ConnectionId, SessionId};
 
 /// 2026-11-22 09:00:00 UTC and so many seconds.
@@ -99,6 +103,15 @@ pub(super) fn parts(
         hmac: None,
     };
     parts.iter().zip(1..).map(part).collect()
+}
+
+/// Seals all segments of a folder but the last, as if that one were being written.
+pub(super) fn seal_all_but_last(folder: &Path) {
+    let flow = Flow::default();
+    flow.advance(u64::MAX);
+    let last = segments(folder).unwrap().pop();
+    flow.open_segment(last.unwrap().first);
+    seal::seal_complete(folder, &flow).unwrap();
 }
 
 /// The events as records, a second apart.

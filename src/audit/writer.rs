@@ -10,12 +10,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::backlog::Backlog;
 use super::checkpoint::Checkpoints;
 use super::folder::Volume;
 use super::health::Health;
+use super::queue::{self, Job};
 use super::segment::Segment;
 use super::{Batch, Durability, Event, Head, Settings, Unavailable};
 use crate::clock::Clock;
@@ -23,19 +25,10 @@ use crate::telemetry::Metrics;
 
 /// Bytes that one write gathers at most.
 const GROUP: usize = 1024 * 1024;
-/// Bytes of facts nobody waits for that are kept while the disk fails.
-const BACKLOG: usize = 64 * 1024 * 1024;
 /// How often a failing disk is tried when nobody asks.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long an outcome may wait for company.
 const LINGER: Duration = Duration::from_millis(2);
-
-/// A batch on its way.
-pub(super) struct Job {
-    pub(super) batch: Batch,
-    /// Who waits for it; nobody, if it is an outcome.
-    pub(super) done: Option<oneshot::Sender<Result<(), Unavailable>>>,
-}
 
 /// The one writer.
 pub(super) struct Writer {
@@ -50,9 +43,7 @@ pub(super) struct Writer {
     checkpoints: Checkpoints,
     /// Room for one group of lines, kept between groups.
     lines: Vec<u8>,
-    /// Facts nobody waits for, that could not be written yet.
-    backlog: Vec<Batch>,
-    backlog_bytes: usize,
+    backlog: Backlog,
     settings: Settings,
     health: Arc<Health>,
     clock: Clock,
@@ -75,8 +66,7 @@ impl Writer {
             head,
             checkpoints: Checkpoints::new(settings),
             lines: Vec::new(),
-            backlog: Vec::new(),
-            backlog_bytes: 0,
+            backlog: Backlog::default(),
             settings: settings.clone(),
             health,
             clock,
@@ -85,7 +75,7 @@ impl Writer {
     }
 
     /// Writes until every sender is gone and everything is written.
-    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(super) async fn run(mut self, mut jobs: queue::Receiver) {
         let mut group = Vec::new();
         while self.gather(&mut jobs, &mut group).await {
             self.write(&mut group).await;
@@ -102,7 +92,7 @@ impl Writer {
     /// Waits for jobs and takes what is there; `false` at the end of the queue. Comes back at once
     /// if somebody waits for a record, a moment later if nobody does, without any job when it is
     /// time for a checkpoint or a new segment, and now and then while the disk fails.
-    async fn gather(&mut self, jobs: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>) -> bool {
+    async fn gather(&mut self, jobs: &mut queue::Receiver, group: &mut Vec<Job>) -> bool {
         let mut bytes = 0;
         let mut until = Instant::now() + RETRY;
         if self.backlog.is_empty() {
@@ -150,19 +140,15 @@ impl Writer {
         bytes
     }
 
-    /// Writes the backlog and the group, all or nothing, and tells who waits.
+    /// Writes the backlog and then the group, which is made whole or not at all, and tells who
+    /// waits.
     async fn write(&mut self, group: &mut Vec<Job>) {
-        self.health.begin();
-        let result = self.append(group).await;
+        let result = self.append_all(group).await;
         let failed_before = self.health.end(result.is_err());
         match &result {
             Err(error) if !failed_before => self.begin_failing(error),
             Ok(()) if failed_before => tracing::info!("the audit log can be written again"),
             _ => {}
-        }
-        if result.is_ok() {
-            self.backlog.clear();
-            self.backlog_bytes = 0;
         }
         let told = result
             .as_ref()
@@ -190,28 +176,32 @@ impl Writer {
 
     /// Keeps facts that nobody waits for until they can be written.
     pub(super) fn keep(&mut self, batch: Batch) {
-        if batch.is_empty() {
-            return;
-        }
-        if self.backlog_bytes > 0 && self.backlog_bytes + batch.len() > BACKLOG {
-            tracing::error!(
-                records = batch.records(),
-                "outcomes are lost: the audit log has failed for too long"
-            );
-            return;
-        }
-        self.backlog_bytes += batch.len();
-        self.backlog.push(batch);
+        self.backlog.keep(batch);
     }
 
-    async fn append(&mut self, group: &[Job]) -> io::Result<()> {
+    /// What is owed goes first, in bites: a disk that fails is tried with one of them, however much
+    /// it is and however many ask.
+    async fn append_all(&mut self, group: &[Job]) -> io::Result<()> {
+        loop {
+            self.health.begin();
+            let bite = self.backlog.bite(GROUP);
+            if bite == self.backlog.len() {
+                return self.append(bite, group).await;
+            }
+            self.append(bite, &[]).await?;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Writes so many batches of the backlog and the group, all or nothing.
+    async fn append(&mut self, owed: usize, group: &[Job]) -> io::Result<()> {
         let now = Instant::now();
         self.drop_distrusted()?;
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
         let mut head = self.head;
         let opening = self.is_opening();
-        self.link(group, &mut head, &mut lines);
+        self.link(owed, group, &mut head, &mut lines);
         let closing = self.is_complete(lines.len(), now);
         let for_good = group.iter().any(|job| job.batch.is_for_good());
         let signed = self.sign(closing || for_good, &mut head, &mut lines);
@@ -236,6 +226,7 @@ impl Writer {
                 .audit_written(records, lines.len() as u64, now.elapsed());
             self.head = head;
             self.health.flow.advance(head.seq + 1);
+            self.backlog.forget(owed);
             self.checkpoints.written(records, signed.is_some());
             if let Some(start) = signed {
                 self.replace_head(&lines[start..]);
@@ -252,16 +243,17 @@ impl Writer {
             segment.mend()?;
             if segment.is_over() {
                 self.segment = None;
+                self.health.flow.close_segment();
             }
         }
         Ok(())
     }
 
-    /// The lines of the backlog and the group; those that open a segment before them, if need be.
-    fn link(&self, group: &[Job], head: &mut Head, lines: &mut Vec<u8>) {
+    /// The lines of what is owed and the group; those that open a segment before them, if need be.
+    fn link(&self, owed: usize, group: &[Job], head: &mut Head, lines: &mut Vec<u8>) {
         let batches = self
             .backlog
-            .iter()
+            .first(owed)
             .chain(group.iter().map(|job| &job.batch));
         let mut batches = batches.peekable();
         let something = batches.peek().is_some() || self.checkpoints.is_due(0, false);
@@ -290,6 +282,7 @@ impl Writer {
     /// leave a hole behind which the log goes on.
     fn close_segment(&mut self) {
         let segment = self.segment.take();
+        self.health.flow.close_segment();
         if let (Some(mut segment), Durability::Write) = (segment, self.settings.durability) {
             tokio::task::spawn_blocking(move || segment.sync());
         }
@@ -320,6 +313,9 @@ impl Writer {
         let (volume, segment) = (Arc::clone(&self.volume), self.segment.take());
         let sync = for_good || self.settings.durability == Durability::Fsync;
         let first = self.head.seq + 1;
+        if segment.is_none() {
+            self.health.flow.open_segment(first);
+        }
         let put = move || {
             let (segment, result) = put(&*volume, segment, first, &lines, sync);
             (segment, lines, result)
@@ -367,7 +363,7 @@ enum Received {
     End,
 }
 
-async fn receive(jobs: &mut mpsc::Receiver<Job>, until: Option<Instant>) -> Received {
+async fn receive(jobs: &mut queue::Receiver, until: Option<Instant>) -> Received {
     let received = match until {
         Some(until) => tokio::time::timeout_at(until, jobs.recv()).await,
         None => Ok(jobs.recv().await),

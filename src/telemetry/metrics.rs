@@ -45,6 +45,7 @@ pub struct Metrics {
     audit_kept: IntGauge,
     audit_oldest: Gauge,
     audit_deleted: IntCounterVec,
+    audit_unsealed: IntGauge,
     certificate_expiry: Gauge,
 }
 
@@ -236,6 +237,10 @@ impl Metrics {
                 "Segments that the retention deleted, by reason: age or size.",
                 &["reason"],
             ),
+            audit_unsealed: gauge(
+                "hallpass_audit_unsealed_segments",
+                "Complete segments that could not be sealed; none behind them is shipped.",
+            ),
             certificate_expiry: register(
                 r,
                 Gauge::new(
@@ -374,6 +379,12 @@ impl Metrics {
         self.audit_deleted
             .with_label_values(&[reason])
             .inc_by(segments);
+    }
+
+    /// Says how many complete segments could not be sealed.
+    pub fn audit_unsealed(&self, segments: usize) {
+        self.audit_unsealed
+            .set(i64::try_from(segments).unwrap_or(i64::MAX));
     }
 
     /// Says when the certificate shown to clients ends.

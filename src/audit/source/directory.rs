@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::Source;
+use crate::audit::files::open_regular;
 
 /// A folder.
 #[derive(Debug, Clone)]
@@ -24,11 +25,11 @@ impl Source for Directory {
     }
 
     fn open(&self, file: &str) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(self.0.join(file))?))
+        Ok(Box::new(open_regular(&self.0.join(file))?))
     }
 
     fn read_range(&self, file: &str, range: Range<u64>) -> io::Result<Vec<u8>> {
-        read_range(&File::open(self.0.join(file))?, range)
+        read_range(&open_regular(&self.0.join(file))?, range)
     }
 }
 

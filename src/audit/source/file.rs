@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::Source;
 use super::directory::read_range;
+use crate::audit::files::open_regular;
 
 /// One file; nothing beside it is looked at.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ impl SingleFile {
 
     fn file(&self, name: &str) -> io::Result<File> {
         match name == self.name {
-            true => File::open(&self.path),
+            true => open_regular(&self.path),
             false => Err(io::ErrorKind::NotFound.into()),
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hallpass::audit::Event;
 use hallpass::audit::source::Directory;
 use hallpass::audit::verify::{Demands, verify};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::support::hallpass::{Setup, verified};
@@ -156,6 +157,29 @@ async fn check(cluster: &Cluster, audit: &Path) {
     let records = hallpass::audit::reader::records(audit).unwrap();
     let records: Vec<_> = records.map(Result::unwrap).collect();
     assert_eq!(Ledger::read(&records).lacks(&logged), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn with_a_disk_that_hangs_hallpass_ends_all_the_same_and_says_that_it_is_not_on_record() {
+    let Some(mut disk) = Freezable::mount() else {
+        return;
+    };
+    let cluster = Cluster::start();
+    let audit = disk.path().join("audit");
+    let section = format!("[audit]\nfolder = {audit:?}\ntimeout = \"1s\"");
+    let setup = Setup::new(&cluster).proxy("tls = \"off\"");
+    let mut hallpass = Process::start(setup.section(&section)).await;
+    disk.freeze();
+    hallpass.signal(Signal::SIGTERM);
+    let told = || async { hallpass.log().contains("the audit has no end") };
+    wait::until("it says so", Duration::from_secs(20), told).await;
+    // No process ends while the kernel holds one of its threads.
+    disk.thaw();
+    let status = hallpass.exit(Duration::from_secs(10)).await;
+    assert_eq!(status.code(), Some(1), "{}", hallpass.log());
+    hallpass.start_again().await;
+    hallpass.exit_in_order().await;
+    verified(&audit);
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ impl InProcess {
         let (Some(app), Some(runtime)) = (self.app.take(), &self.runtime) else {
             return;
         };
-        runtime.spawn(app.shutdown()).await.unwrap();
+        runtime.spawn(app.shutdown()).await.unwrap().unwrap();
     }
 }
 
