@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Principal, PrincipalName};
+use super::{Principal, PrincipalKind, PrincipalName};
 
 /// Guesses that cost nothing but the time that they take.
 const FREE: u32 = 5;
@@ -75,11 +75,16 @@ pub struct Account {
 
 impl Account {
     /// A new account, of which nothing is known yet but this.
-    pub fn new(principal: Principal, kind: AccountKind, now: Timestamp) -> Self {
+    pub fn new(
+        name: PrincipalName,
+        groups: Vec<String>,
+        kind: AccountKind,
+        now: Timestamp,
+    ) -> Self {
         Self {
-            name: principal.name,
+            name,
             kind,
-            groups: principal.groups,
+            groups,
             email: None,
             subject: None,
             created_at: now,
@@ -95,6 +100,10 @@ impl Account {
         Principal {
             name: self.name.clone(),
             groups: self.groups.clone(),
+            kind: match self.kind.is_person() {
+                true => PrincipalKind::Person,
+                false => PrincipalKind::Service,
+            },
         }
     }
 }

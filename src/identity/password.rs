@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::secret::{Secret, hex, random};
 
 /// Characters that a password has at least.
-pub const SHORTEST: usize = 12;
+const SHORTEST: usize = 12;
 /// Bytes that it has at most.
 const LONGEST: usize = 256;
 /// Hashes that are computed at a time; each takes 19 MiB and some 20 ms of a processor.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::super::{Control, Error, act, to_the_end};
-use crate::access::{Account, AccountKind, Caller, Principal, PrincipalName};
+use crate::access::{Account, AccountKind, Caller, PrincipalName};
 use crate::audit::Event;
 use crate::identity::setup_code;
 use crate::secret::Secret;
@@ -45,13 +45,10 @@ impl Control {
             true => AccountKind::Service,
             false => AccountKind::Local,
         };
-        let principal = Principal {
-            groups: checked(new.groups)?,
-            name: new.name,
-        };
+        let groups = checked(new.groups)?;
         let account = Account {
             email: new.email.map(address).transpose()?,
-            ..Account::new(principal, kind, self.now())
+            ..Account::new(new.name, groups, kind, self.now())
         };
         let (code, credentials) = self.first_credentials(&account).await;
         let (control, by) = (Arc::clone(self), caller.name.clone());
@@ -269,9 +266,9 @@ fn checked(mut groups: Vec<String>) -> Result<Vec<String>, Error> {
         return Err(Error::Invalid(problem));
     }
     for group in &groups {
-        group.parse::<PrincipalName>().map_err(|error| {
-            Error::Invalid(format!("{group:?} is not a group's name: {error}"))
-        })?;
+        group
+            .parse::<PrincipalName>()
+            .map_err(|error| Error::Invalid(format!("{group:?} is not a group's name: {error}")))?;
     }
     Ok(groups)
 }

@@ -5,6 +5,8 @@ mod authenticate;
 mod credentials;
 mod failures;
 mod prove;
+mod scope;
+mod sessions;
 mod sign_in;
 mod tokens;
 
@@ -19,9 +21,10 @@ use crate::identity::{Directory, Passwords, Sealing};
 pub use accounts::NewAccount;
 pub use credentials::Own;
 pub use sign_in::SignIn;
-pub use tokens::{MakeToken, Made};
+pub use tokens::{Made, MakeToken};
 
 pub(super) use failures::Failures;
+pub(super) use scope::{must_have, within_scope};
 
 /// How people and services prove who they are, as the configuration has it.
 pub struct Identity {

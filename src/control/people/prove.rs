@@ -41,7 +41,7 @@ impl Control {
     /// [`Error::SignIn`] if anything is wrong with it, or with the account.
     pub(super) async fn prove(&self, shown: Shown<'_>) -> Result<Holder, Error> {
         let answer = Instant::now() + REFUSAL;
-        match self.check(&shown).await? {
+        match self.look_at(&shown).await? {
             Ok(holder) => Ok(holder),
             Err(failure) => Err(self.refuse(failure, shown.address, answer).await),
         }
@@ -57,7 +57,7 @@ impl Control {
         let answer = Instant::now() + REFUSAL;
         match work.await {
             Err(crate::store::StoreError::Conflict(_)) => {
-                let failure = failed(Some(principal), "the code was used before");
+                let failure = failed(Some(principal), "the code is wrong or was used before");
                 Err(self.refuse(failure, address, answer).await)
             }
             done => Ok(done?),
@@ -82,7 +82,18 @@ impl Control {
         Error::SignIn
     }
 
-    async fn check(&self, shown: &Shown<'_>) -> Result<Result<Holder, Failure>, Error> {
+    /// Records how many guesses were too many to be recorded each for itself.
+    pub(in super::super) async fn note_failures(&self, now: Timestamp) {
+        let mut batch = self.recorder.batch();
+        for event in self.failures.over(now) {
+            batch.push(&event);
+        }
+        if self.recorder.note(batch).await.is_err() {
+            tracing::error!("failed sign-ins could not be recorded");
+        }
+    }
+
+    async fn look_at(&self, shown: &Shown<'_>) -> Result<Result<Holder, Failure>, Error> {
         let now = self.now();
         let identity = self.identity.load_full();
         let configured = identity.directory.named(shown.name).is_some();
@@ -156,7 +167,8 @@ impl Control {
     pub(super) fn unseal(&self, account: &Account, sealed: &[u8]) -> Option<Totp> {
         let name = account.name.as_str();
         let secret = self.identity.load().sealing.open(name, sealed);
-        let secret = secret.inspect_err(|error| tracing::error!(%error, principal = name, "no second factor"));
+        let secret = secret
+            .inspect_err(|error| tracing::error!(%error, principal = name, "no second factor"));
         Totp::from_secret(name, &secret.ok()?).ok()
     }
 }

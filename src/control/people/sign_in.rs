@@ -74,7 +74,8 @@ impl Control {
         address: Option<IpAddr>,
     ) -> Result<Made, Error> {
         let factor = holder.proved.factor;
-        let (made, new) = self.login_token(&holder.account, TokenOrigin::Password, factor.is_some());
+        let (made, new) =
+            self.login_token(&holder.account, TokenOrigin::Password, factor.is_some());
         let event = signed_in(&new.token, factor, address);
         let act = act(new.token.created_at, event);
         let signing_in = self

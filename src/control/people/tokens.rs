@@ -129,7 +129,7 @@ impl Control {
     }
 
     pub(in super::super) fn must_administer(&self, caller: &Caller) -> Result<(), Error> {
-        match self.rules.load().may(caller, Action::Administer) {
+        match self.may_overall(caller, Action::Administer) {
             true => Ok(()),
             false => Err(Error::Forbidden(
                 "only administrators may say who there is".to_owned(),
@@ -185,7 +185,9 @@ impl Control {
             principal: token.owner.clone(),
             by,
         };
-        self.store.revoke_token(token.id, &act(now, revoked)).await?;
+        self.store
+            .revoke_token(token.id, &act(now, revoked))
+            .await?;
         self.follow_up().await;
         Ok(ApiToken {
             revoked_at: Some(now),
