@@ -4,7 +4,7 @@
 //!
 //! Two planes and one hinge: [`proxy`] lets connections in and out and records them, [`control`]
 //! lets people ask and decide, [`admission`] holds the live sessions between them. [`access`] has
-//! the rules, [`audit`] the record, [`pg`] the wire, [`sql`] SQL as text, [`store`] what must survive; [`http`] and
+//! the rules, [`identity`] what proves who somebody is, [`audit`] the record, [`pg`] the wire, [`sql`] SQL as text, [`store`] what must survive; [`http`] and
 //! [`cli`] carry it to people, and [`app`] puts it together. ARCHITECTURE.md walks through it.
 //!
 //! What holds everywhere: no byte of a client reaches an upstream without an [`admission::Permit`],
@@ -21,6 +21,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod http;
+pub mod identity;
 pub mod pg;
 pub mod policy;
 pub mod proxy;

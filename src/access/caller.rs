@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::Deref;
 
-use super::Principal;
+use super::{Principal, Right, Scope};
 
 /// A principal who has proved who they are, and how. What they may do depends on both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Caller {
     pub mfa: bool,
     /// Where they call from, if that is known.
     pub address: Option<IpAddr>,
+    /// What the token that they came with lets them do of what they may; `None`: all.
+    pub scope: Option<Scope>,
 }
 
 impl Caller {
@@ -23,7 +25,13 @@ impl Caller {
             principal,
             mfa: false,
             address: None,
+            scope: None,
         }
+    }
+
+    /// Whether what they came with lets them do this; whether they may, others decide.
+    pub fn has(&self, right: Right) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.has(right))
     }
 }
 

@@ -101,6 +101,10 @@ id!(
     /// Names a connection, like `con-4m0t8z1kqc7e`.
     ConnectionId, "con", "a connection's id"
 );
+id!(
+    /// Names an API token, like `tok-4m0t8z1kqc7e`; it is not the token.
+    TokenId, "tok", "a token's id"
+);
 
 #[cfg(test)]
 mod tests {

@@ -183,7 +183,6 @@ impl Hallpass {
         let stop = &self.stops.services;
         let router = api::router(api::ApiParts {
             control: Arc::clone(&parts.control),
-            principals: Arc::new(ArcSwap::from_pointee(parts::principals(config))),
             endpoint: Arc::new(ArcSwap::from_pointee(parts::endpoint(
                 config,
                 self.proxy,
@@ -277,6 +276,7 @@ impl Parts {
         parts::make_data_dir(&config.data_dir)?;
         let key = server_key::load_or_make(&config.server_key_file)?;
         let value_key = ValueKey::derive(&key);
+        let identity = parts::identity(config, &key);
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new());
         let settings = parts::audit(config)?;
@@ -291,6 +291,7 @@ impl Parts {
         let control = Control::new(control::Parts {
             store: Arc::new(Sqlite::open(&config.store.path)?),
             rules: parts::rules(config),
+            identity,
             admission: Arc::clone(&admission),
             recorder: recorder.clone(),
             clock: clock.clone(),

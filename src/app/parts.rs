@@ -9,12 +9,13 @@ use anyhow::Context;
 
 use crate::audit::{self, Durability, Redaction, SigningKey, ValueKey};
 use crate::clock::Clock;
-use crate::config::{self, Config, ListenerTls, LogFormat, TargetConfig};
-use crate::control::Rules;
-use crate::http::Principals;
+use crate::config::{self, Config, ListenerTls, LogFormat, PrincipalConfig, TargetConfig};
+use crate::control::{Identity, Rules};
 use crate::http::api::Endpoint as PublicEndpoint;
+use crate::identity::{Directory, Entry, Passwords, Sealing};
 use crate::policy::{Grants, Lists};
 use crate::proxy::{self, Endpoint, ProxyTarget};
+use crate::secret::ServerKey;
 use crate::telemetry::logging::Format;
 use crate::tls::{ServerFiles, ServerTls, UpstreamTls, Verification};
 
@@ -113,9 +114,18 @@ pub(super) fn endpoint(
     })
 }
 
-pub(super) fn principals(config: &Config) -> Principals {
-    let entries = config.principals.iter();
-    Principals::new(entries.map(|entry| (entry.principal.clone(), entry.token_sha256)))
+pub(super) fn identity(config: &Config, key: &ServerKey) -> Identity {
+    let entry = |it: &PrincipalConfig| Entry {
+        principal: it.principal.clone(),
+        token_sha256: it.token_sha256,
+        mfa: it.mfa,
+    };
+    Identity {
+        directory: Directory::new(config.principals.iter().map(entry)),
+        passwords: Passwords::new(),
+        sealing: Arc::new(Sealing::derive(key)),
+        login_lifetime: config.identity.login_lifetime,
+    }
 }
 
 pub(super) fn rules(config: &Config) -> Rules {

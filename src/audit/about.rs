@@ -73,6 +73,21 @@ impl Event {
                 principals: [Some(by), None],
                 target: None,
             },
+            Self::SignInFailed { principal, .. } => About {
+                principals: [principal.as_ref(), None],
+                ..About::default()
+            },
+            Self::SignedIn { principal, .. } => About {
+                principals: [Some(principal), None],
+                ..About::default()
+            },
+            Self::AccountAdded { principal, by, .. }
+            | Self::AccountChanged { principal, by, .. }
+            | Self::TokenCreated { principal, by, .. }
+            | Self::TokenRevoked { principal, by, .. } => About {
+                principals: [Some(principal), Some(by)],
+                ..About::default()
+            },
             _ => About::default(),
         }
     }

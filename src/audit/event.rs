@@ -11,7 +11,10 @@ use super::key::PublicKey;
 use super::origin::Origin;
 use super::outcome::{CommandResult, Copy, Outcome, StatementKind};
 use super::text::{Parameter, Text};
-use crate::access::{ConnectionId, PrincipalName, RequestId, SessionId, TargetName};
+use crate::access::{
+    AccountKind, ConnectionId, PrincipalName, RequestId, Scope, SessionId, TargetName, TokenId,
+    TokenOrigin,
+};
 
 /// The version of the record format, `v` in each record.
 pub const VERSION: u32 = 1;
@@ -198,6 +201,93 @@ pub enum Event {
         /// The session.
         session: SessionId,
         /// Who.
+        by: PrincipalName,
+    },
+
+    /// Somebody signed in and was given an API token.
+    SignedIn {
+        /// Who.
+        principal: PrincipalName,
+        /// The token.
+        token: TokenId,
+        /// How: `password`, `oidc` or `workload`.
+        how: TokenOrigin,
+        /// Whether they showed a second factor.
+        mfa: bool,
+        /// That was a recovery code, which is used up.
+        #[serde(skip_serializing_if = "is_false", default)]
+        recovery: bool,
+        /// Where they called from.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        peer: Option<String>,
+    },
+    /// Somebody did not get in.
+    SignInFailed {
+        /// The account that they named; absent if there is none such: people type passwords where
+        /// names belong.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        principal: Option<PrincipalName>,
+        /// How they tried: `password`, `oidc` or `workload`.
+        how: TokenOrigin,
+        /// Why, for the reader of the audit; they were told less.
+        reason: String,
+        /// Where they called from.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        peer: Option<String>,
+    },
+    /// More did not get in from one address than are recorded each for itself.
+    SignInsFailed {
+        /// The address.
+        peer: String,
+        /// How many, since the last record of one.
+        count: u64,
+    },
+    /// An account was added.
+    AccountAdded {
+        /// Whose.
+        principal: PrincipalName,
+        /// Who added it.
+        by: PrincipalName,
+        /// How its holder proves who they are.
+        kind: AccountKind,
+        /// Its groups.
+        groups: Vec<String>,
+    },
+    /// An account was changed.
+    AccountChanged {
+        /// Whose.
+        principal: PrincipalName,
+        /// Who changed it.
+        by: PrincipalName,
+        /// What: `password`, `reset`, `totp_on`, `totp_off`, `disabled`, `enabled` or `groups`.
+        change: String,
+        /// Its groups since then, if it was those.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        groups: Option<Vec<String>>,
+    },
+    /// An API token was made.
+    TokenCreated {
+        /// The token.
+        token: TokenId,
+        /// Whom its bearer acts as.
+        principal: PrincipalName,
+        /// Who made it.
+        by: PrincipalName,
+        /// What it lets its bearer do; absent: all that the principal may.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        scope: Option<Scope>,
+        /// When it ends.
+        expires_at: Timestamp,
+        /// What it is for.
+        note: String,
+    },
+    /// An API token was ended early.
+    TokenRevoked {
+        /// The token.
+        token: TokenId,
+        /// Whom its bearer acted as.
+        principal: PrincipalName,
+        /// Who ended it.
         by: PrincipalName,
     },
 

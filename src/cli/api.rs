@@ -12,10 +12,12 @@ use serde::de::DeserializeOwned;
 use super::error::CliError;
 use super::out::{self, WARN, paint};
 use super::settings::Settings;
-use crate::access::{RequestId, SessionId};
+use crate::access::{PrincipalName, RequestId, SessionId, TokenId};
 use crate::http::types::{
-    Approve, Approved, ConnectionView, HoldView, Problem, Reason, RequestView, SessionSecret,
-    SessionView, StatementsQuery, StatementsView, SubmitRequest, TargetView, Whoami,
+    AccountView, Approve, Approved, ChangePassword, ConfirmTotp, ConnectionView, CreateAccount,
+    CreateToken, Done, Groups, HoldView, Login, NewToken, Problem, Reason, RecoveryCodes,
+    RequestView, Reset, SessionSecret, SessionView, SetUp, ShowPassword, StatementsQuery,
+    StatementsView, SubmitRequest, TargetView, TokenView, TotpBegun, Whoami,
 };
 use crate::secret::Secret;
 
@@ -33,24 +35,107 @@ struct Nothing {}
 pub(super) struct Api {
     http: Client,
     url: String,
-    token: Secret,
+    token: Option<Secret>,
     source_of_token: String,
 }
 
 impl Api {
     /// A client for the server of `settings`. Nothing is sent yet.
     pub(super) fn new(settings: Settings) -> Result<Self, CliError> {
+        match settings.token {
+            None => Err(CliError::NoToken { url: settings.url }),
+            Some(_) => Self::for_anybody(settings),
+        }
+    }
+
+    /// A client that may have no token: for signing in.
+    pub(super) fn for_anybody(settings: Settings) -> Result<Self, CliError> {
         let Settings { url, token, ca } = settings;
-        let Some((token, source_of_token)) = token else {
-            return Err(CliError::NoToken { url });
-        };
         let http = client(&url, ca.as_deref())?;
+        let (token, source_of_token) = token.unzip();
         Ok(Self {
             http,
             url,
             token,
-            source_of_token,
+            source_of_token: source_of_token.unwrap_or_default(),
         })
+    }
+
+    /// Signs in, with nothing but what `login` says.
+    pub(super) async fn login(&self, login: &Login) -> Result<NewToken, CliError> {
+        let request = self.http.post(self.address("login")).json(login);
+        self.receive(request).await
+    }
+
+    pub(super) async fn logout(&self) -> Result<TokenView, CliError> {
+        self.post("logout", &Nothing {}).await
+    }
+
+    pub(super) async fn change_password(&self, change: &ChangePassword) -> Result<Done, CliError> {
+        self.post("account/password", change).await
+    }
+
+    pub(super) async fn begin_totp(&self, show: &ShowPassword) -> Result<TotpBegun, CliError> {
+        self.post("account/totp", show).await
+    }
+
+    pub(super) async fn confirm_totp(&self, code: &ConfirmTotp) -> Result<RecoveryCodes, CliError> {
+        self.post("account/totp/confirm", code).await
+    }
+
+    pub(super) async fn remove_totp(&self, show: &ShowPassword) -> Result<Done, CliError> {
+        let path = self.address("account/totp");
+        self.send(self.http.delete(path).json(show)).await
+    }
+
+    pub(super) async fn accounts(&self) -> Result<Vec<AccountView>, CliError> {
+        self.get("accounts").await
+    }
+
+    pub(super) async fn add_account(&self, new: &CreateAccount) -> Result<SetUp, CliError> {
+        self.post("accounts", new).await
+    }
+
+    pub(super) async fn disable_account(
+        &self,
+        name: &PrincipalName,
+        disable: bool,
+    ) -> Result<AccountView, CliError> {
+        let act = if disable { "disable" } else { "enable" };
+        self.post(&format!("accounts/{name}/{act}"), &Nothing {})
+            .await
+    }
+
+    pub(super) async fn reset_account(
+        &self,
+        name: &PrincipalName,
+        reset: &Reset,
+    ) -> Result<SetUp, CliError> {
+        self.post(&format!("accounts/{name}/reset"), reset).await
+    }
+
+    pub(super) async fn set_groups(
+        &self,
+        name: &PrincipalName,
+        groups: &Groups,
+    ) -> Result<AccountView, CliError> {
+        let path = self.address(&format!("accounts/{name}/groups"));
+        self.send(self.http.put(path).json(groups)).await
+    }
+
+    /// One's own tokens, or everybody's.
+    pub(super) async fn tokens(&self, all: bool) -> Result<Vec<TokenView>, CliError> {
+        let owner = if all { "anybody" } else { "me" };
+        self.get(&format!("tokens?owner={owner}")).await
+    }
+
+    pub(super) async fn create_token(&self, asked: &CreateToken) -> Result<NewToken, CliError> {
+        self.post("tokens", asked).await
+    }
+
+    pub(super) async fn revoke_token(&self, id: TokenId) -> Result<TokenView, CliError> {
+        let path = self.address(&format!("tokens/{id}"));
+        self.send(self.http.delete(path)).await
     }
 
     pub(super) async fn whoami(&self) -> Result<Whoami, CliError> {
@@ -168,7 +253,14 @@ impl Api {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
-        let request = request.bearer_auth(self.token.expose());
+        self.receive(match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        })
+        .await
+    }
+
+    async fn receive<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
         let response = request.send().await.map_err(|error| self.failed(&error))?;
         if !response.status().is_success() {
             return Err(self.refused(response).await);
@@ -183,14 +275,16 @@ impl Api {
     /// What an answer other than 2xx says.
     async fn refused(&self, response: Response) -> CliError {
         let status = response.status();
-        if status == StatusCode::UNAUTHORIZED {
+        let body = response.bytes().await.unwrap_or_default();
+        let problem = serde_json::from_slice::<Problem>(&body);
+        let told = |problem: &Problem| problem.code != "unauthenticated";
+        if status == StatusCode::UNAUTHORIZED && !problem.as_ref().is_ok_and(told) {
             return CliError::Unauthorized {
                 url: self.url.clone(),
                 source_of_token: self.source_of_token.clone(),
             };
         }
-        let body = response.bytes().await.unwrap_or_default();
-        match serde_json::from_slice::<Problem>(&body) {
+        match problem {
             Ok(problem) => CliError::Problem(Problem {
                 detail: super::human::clean(&problem.detail),
                 ..problem

@@ -75,12 +75,11 @@ impl CliError {
                 "Name the certificates to trust with --ca FILE or HALLPASS_CA.".into()
             }
             Self::NoToken { .. } => "\
-Put your token into a file that only you can read, then set HALLPASS_TOKEN_FILE to its path
-(or HALLPASS_TOKEN to the token itself), or run `hallpass login --url URL --token-file FILE`."
+Sign in: hallpass login. Or, with a token, put it into a file that only you can read and set
+HALLPASS_TOKEN_FILE to its path (or HALLPASS_TOKEN to the token itself)."
                 .into(),
             Self::Unauthorized { .. } => "\
-It may have been replaced, or belong to another server. `hallpass token` makes a new one; whoever
-runs the server puts its hash into the configuration."
+It may have ended, or belong to another server. Sign in again: hallpass login."
                 .into(),
             Self::Problem(problem) => return advice_on(&problem.code).map(Into::into),
             Self::NoSession {
@@ -126,6 +125,9 @@ fn advice_on(code: &str) -> Option<&'static str> {
     Some(match code {
         "not_found" => {
             "It may be mistyped, or not yours to see: `hallpass targets`, `hallpass requests --all`, `hallpass sessions --all`."
+        }
+        "sign_in_failed" => {
+            "After a few guesses nobody gets in for a while. Who forgot their password asks an administrator for `hallpass user reset NAME`."
         }
         "audit_unavailable" => {
             "Nothing is granted while it cannot be recorded; whoever runs the server must look at its log."

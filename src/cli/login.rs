@@ -1,4 +1,4 @@
-//! `hallpass login`: writes `cli.toml`.
+//! `hallpass login`: signs in, and writes `cli.toml`.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -7,37 +7,101 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::api::Api;
 use super::error::CliError;
 use super::settings::{self, CliFile};
-use super::{Done, Global, out};
+use super::{Done, Global, ask, out, token};
+use crate::http::types::{Login, NewToken};
+use crate::secret::Secret;
 
-/// Write down where the server is and where your token is, in ~/.config/hallpass/cli.toml.
+/// Sign in, and write down where the server is and who you are, in ~/.config/hallpass.
 ///
-/// What is not given stays unset. Arguments and environment variables (HALLPASS_URL, HALLPASS_CA,
-/// HALLPASS_TOKEN, HALLPASS_TOKEN_FILE) win over the file.
+/// Asks for name, password and, if your account has a second factor, a code; without a terminal they
+/// are read from standard input, a line each. The token that you get lasts for hours, not days.
+/// With --token-file an API token that you have already is used instead.
+///
+/// Arguments and environment variables (HALLPASS_URL, HALLPASS_CA, HALLPASS_TOKEN,
+/// HALLPASS_TOKEN_FILE) win over what is written down.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  hallpass login --url https://hallpass.example.com:8432 --token-file ~/.config/hallpass/token")]
+Examples:
+  hallpass login --url https://hallpass.example.com:8432
+  hallpass login --name maya
+  hallpass login --url https://hallpass.example.com:8432 --token-file ~/.config/hallpass/pat")]
 pub(super) struct LoginArgs {
-    /// The file that holds your API token; it is read at each command, not copied.
+    /// Your account's name; asked for if it is not given.
+    #[arg(long, conflicts_with = "token_file")]
+    name: Option<String>,
+    /// Sign in with the API token in this file instead; it is read at each command, not copied.
     #[arg(long, value_name = "FILE")]
-    token_file: PathBuf,
+    token_file: Option<PathBuf>,
 }
 
-pub(super) fn run(global: &Global, args: &LoginArgs) -> Done {
+pub(super) async fn run(global: &Global, args: LoginArgs) -> Done {
     let folder = settings::folder().ok_or_else(|| {
         CliError::Usage("HOME is not set, so there is no place for cli.toml".into())
     })?;
-    let file = CliFile {
-        url: global.url.as_deref().map(settings::checked).transpose()?,
-        token_file: Some(absolute(&args.token_file)?),
-        ca: global.ca.as_deref().map(absolute).transpose()?,
-    };
-    let path = folder.join("cli.toml");
-    write(&path, &file)?;
-    out::print(&format!("Written: {}", path.display()))?;
+    if let Some(token_file) = &args.token_file {
+        let path = remember(global, &folder, absolute(token_file)?)?;
+        out::print(&format!("Written: {}", path.display()))?;
+        return Ok(0);
+    }
+    let api = Api::for_anybody(settings::gather_for_login(global)?)?;
+    let made = sign_in(&api, args.name).await?;
+    let token_file = folder.join("token");
+    fs::create_dir_all(&folder).map_err(CliError::file(&folder))?;
+    keep(&token_file, &Secret::new(made.token))?;
+    remember(global, &folder, token_file)?;
+    global.output().show(&made.known, token::signed_in)?;
     Ok(0)
+}
+
+async fn sign_in(api: &Api, name: Option<String>) -> Result<NewToken, CliError> {
+    let name = name.map_or_else(|| ask::text("Name"), Ok)?;
+    let password = ask::secret("Password, or setup code")?;
+    let code = ask::text("Code of your second factor (empty if there is none)")?;
+    let login = Login {
+        name,
+        password: password.expose().to_owned(),
+        code: Some(code).filter(|code| !code.is_empty()),
+        new_password: None,
+    };
+    match api.login(&login).await {
+        Err(CliError::Problem(problem)) if problem.code == "password_needed" => {
+            out::note("That was a setup code: choose a password of at least 12 characters.");
+            let new = ask::new_secret("New password")?;
+            let new_password = Some(new.expose().to_owned());
+            api.login(&Login {
+                new_password,
+                ..login
+            })
+            .await
+        }
+        done => done,
+    }
+}
+
+/// Writes down where the server is, if that was given, and where the token is.
+fn remember(global: &Global, folder: &Path, token_file: PathBuf) -> Result<PathBuf, CliError> {
+    let path = folder.join("cli.toml");
+    let before = settings::read(&path).unwrap_or_default();
+    let url = global.url.as_deref().map(settings::checked).transpose()?;
+    let ca = global.ca.as_deref().map(absolute).transpose()?;
+    let file = CliFile {
+        url: url.or(before.url),
+        token_file: Some(token_file),
+        ca: ca.or(before.ca),
+    };
+    write(&path, &file)?;
+    Ok(path)
+}
+
+/// Replaces the token, for its owner's eyes only.
+fn keep(path: &Path, token: &Secret) -> Result<(), CliError> {
+    let new = path.with_extension("new");
+    let _ = fs::remove_file(&new);
+    token::write(&new, token)?;
+    fs::rename(&new, path).map_err(CliError::file(path))
 }
 
 /// The path of a file that exists, whatever the working directory will be.

@@ -2,6 +2,7 @@
 //! API and of nothing else.
 
 mod api;
+mod ask;
 mod audit;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod columns;
@@ -15,6 +16,7 @@ mod error;
 mod highlight;
 mod human;
 mod login;
+mod logout;
 mod out;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod pager;
@@ -26,6 +28,7 @@ mod settings;
 mod strings;
 mod targets;
 mod token;
+mod user;
 mod whoami;
 
 use std::path::PathBuf;
@@ -74,8 +77,8 @@ statement is recorded, and the session ends by itself.
   Approve others    hallpass requests, then hallpass approve ID
   Run a server      hallpass serve --config hallpass.toml
 
-Where the server is comes from HALLPASS_URL, who you are from HALLPASS_TOKEN_FILE;
-`hallpass login` writes both down. Everything else: hallpass --help";
+Sign in first: `hallpass login` (it writes down where the server is and who you are; HALLPASS_URL and
+HALLPASS_TOKEN_FILE win over it). Everything else: hallpass --help";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -128,6 +131,8 @@ enum Command {
     Config(config::ConfigArgs),
     Token(token::TokenArgs),
     Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
+    User(user::UserArgs),
     Whoami(whoami::WhoamiArgs),
     Targets(targets::TargetsArgs),
     Request(requests::RequestArgs),
@@ -177,8 +182,10 @@ async fn dispatch(global: &Global, command: Command) -> Done {
     match command {
         Command::Serve(_) => Err(CliError::Usage("`serve` is run by itself".into())),
         Command::Config(args) => config::run(global, &args),
-        Command::Token(args) => token::run(global, &args),
-        Command::Login(args) => login::run(global, &args),
+        Command::Token(args) => token::run(global, args).await,
+        Command::Login(args) => login::run(global, args).await,
+        Command::Logout(_) => logout::run(global).await,
+        Command::User(args) => user::run(global, args).await,
         Command::Whoami(_) => whoami::run(global).await,
         Command::Targets(_) => targets::run(global).await,
         Command::Request(args) => requests::request(global, args).await,
@@ -234,7 +241,22 @@ mod tests {
             "hallpass",
             "hallpass serve --config config/hallpass.toml",
             "hallpass config check",
-            "hallpass token",
+            "hallpass token new-hash",
+            "hallpass token create --for ci --scope request,read --expires 90d --note x",
+            "hallpass token list --all",
+            "hallpass token revoke tok-4m0t8z1kqc7e",
+            "hallpass login",
+            "hallpass login --name maya",
+            "hallpass logout",
+            "hallpass user add maya --group a --group b --email m@example.com",
+            "hallpass user add ci --service",
+            "hallpass user list -o json",
+            "hallpass user groups maya a b",
+            "hallpass user disable maya",
+            "hallpass user enable maya",
+            "hallpass user reset maya --totp",
+            "hallpass user passwd",
+            "hallpass user totp --remove",
             "hallpass login --url https://hallpass.example.com --token-file t",
             "hallpass whoami",
             "hallpass targets -o json",
@@ -293,6 +315,11 @@ mod tests {
             "hallpass audit search --regex",
             "hallpass audit search --server --from d",
             "hallpass audit search --table a.",
+            "hallpass token",
+            "hallpass token create --scope everything",
+            "hallpass token revoke maya",
+            "hallpass user add ma~ya",
+            "hallpass login --name maya --token-file t",
             "hallpass frobnicate",
         ] {
             assert_eq!(parse(line).err().map(|e| e.exit_code()), Some(2), "{line}");

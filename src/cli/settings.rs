@@ -42,6 +42,20 @@ pub(super) fn gather(global: &Global) -> Result<Settings, CliError> {
     gather_from(global, &|name| std::env::var_os(name))
 }
 
+/// The settings for signing in: a token that is there, or should be, does not matter.
+pub(super) fn gather_for_login(global: &Global) -> Result<Settings, CliError> {
+    let folder = folder();
+    let file = folder.as_ref().map(|folder| read(&folder.join("cli.toml")));
+    let file = file.transpose()?.unwrap_or_default();
+    let url = global.url.clone().or(file.url);
+    let beside = |ca: PathBuf| folder.as_deref().map_or(ca.clone(), |it| it.join(ca));
+    Ok(Settings {
+        url: checked(&url.unwrap_or_else(|| DEFAULT_URL.to_owned()))?,
+        token: None,
+        ca: global.ca.clone().or_else(|| file.ca.map(beside)),
+    })
+}
+
 /// The user's folder for hallpass's files; `None` if they have no home.
 pub(super) fn folder() -> Option<PathBuf> {
     folder_from(&|name| std::env::var_os(name))
@@ -73,7 +87,7 @@ fn set(lookup: Lookup<'_>, name: &str) -> Option<OsString> {
     lookup(name).filter(|value| !value.is_empty())
 }
 
-fn read(path: &Path) -> Result<CliFile, CliError> {
+pub(super) fn read(path: &Path) -> Result<CliFile, CliError> {
     match fs::read_to_string(path) {
         Ok(text) => toml::from_str(&text).map_err(|error| CliError::BadFile {
             path: path.to_owned(),

@@ -8,6 +8,7 @@ mod check;
 mod document;
 mod error;
 mod feeds;
+mod identity;
 mod people;
 mod principals;
 mod raw;
@@ -30,6 +31,7 @@ pub use audit::{Audit, Durability};
 use check::{Check, why};
 pub use error::{ConfigErrors, Finding};
 pub use feeds::{Feed, Receiver};
+pub use identity::Identity;
 use people::People;
 pub use ship::{LockMode, Ship};
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub audit: Audit,
     /// `[access]`: rules for all requests.
     pub access: Access,
+    /// `[identity]`: how people and services prove who they are.
+    pub identity: Identity,
     /// `[log]`: hallpass's own log, on standard error.
     pub log: Log,
     /// `[principals.NAME]`: who there is.
@@ -169,8 +173,10 @@ pub struct Log {
 pub struct PrincipalConfig {
     /// The name, and `groups`: the groups that it belongs to (default: none).
     pub principal: Principal,
-    /// `token_sha256`: the SHA-256 of its API token, as `hallpass token` prints it. Required.
+    /// `token_sha256`: the SHA-256 of its API token, as `hallpass token new-hash` prints it. Required.
     pub token_sha256: [u8; 32],
+    /// `mfa`: the token counts as a second factor (default false).
+    pub mfa: bool,
 }
 
 /// `[targets.NAME]`: what can be asked for.
@@ -298,6 +304,7 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
         store: server::store(check, &raw.store, &data_dir),
         audit: audit::audit(check, &raw.audit, &data_dir, &people),
         access: server::access(check, &raw.access),
+        identity: identity::identity(check, &raw.identity),
         log: server::log(check, &raw.log),
         data_dir,
         proxy,

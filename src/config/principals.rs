@@ -16,7 +16,7 @@ pub(super) fn principals(check: &mut Check<'_>, raw: &Named<RawPrincipal>) -> Ve
         let mut section = Section::new(check, format!("principals.{name}"), name_span);
         let principal = principal(&mut section, name.get_ref(), raw);
         let token = &raw.token_sha256;
-        let like = "\"<64 hexadecimal digits>\", which `hallpass token` prints";
+        let like = "\"<64 hexadecimal digits>\", which `hallpass token new-hash` prints";
         let hash = section.required("token_sha256", token, like, values::sha256);
         let Some(hash) = hash else { continue };
         let at = section.at("token_sha256", token);
@@ -26,12 +26,14 @@ pub(super) fn principals(check: &mut Check<'_>, raw: &Named<RawPrincipal>) -> Ve
             check.error(&at, message);
         }
         if hash.iter().all(|byte| *byte == hash[0]) {
-            let message = "is a placeholder: nobody can log in; `hallpass token` makes a token";
+            let message =
+                "is a placeholder: nobody can log in; `hallpass token new-hash` makes a token";
             check.warn(&at, message);
         }
         principals.extend(principal.map(|principal| PrincipalConfig {
             principal,
             token_sha256: hash,
+            mfa: raw.mfa.as_ref().is_some_and(|mfa| *mfa.get_ref()),
         }));
     }
     principals

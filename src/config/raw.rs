@@ -60,6 +60,7 @@ pub(super) struct RawConfig {
     pub(super) store: Table<RawStore>,
     pub(super) audit: Table<RawAudit>,
     pub(super) access: Table<RawAccess>,
+    pub(super) identity: Table<RawIdentity>,
     pub(super) log: Table<RawLog>,
     pub(super) principals: Named<RawPrincipal>,
     pub(super) targets: Named<RawTarget>,
@@ -196,6 +197,12 @@ pub(super) struct RawAccess {
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(super) struct RawIdentity {
+    pub(super) login_lifetime: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
     pub(super) format: Field<String>,
     pub(super) filter: Field<String>,
@@ -206,6 +213,7 @@ pub(super) struct RawLog {
 pub(super) struct RawPrincipal {
     pub(super) groups: Field<List>,
     pub(super) token_sha256: Field<String>,
+    pub(super) mfa: Field<bool>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

@@ -158,7 +158,7 @@ pub(super) fn text(text: &str) -> Parsed<String> {
 /// 64 hexadecimal digits. What is wrong is not quoted: somebody may have put the token there.
 pub(super) fn sha256(text: &str) -> Parsed<[u8; 32]> {
     let wrong = || {
-        "is not 64 hexadecimal digits: write the token's SHA-256, which `hallpass token` prints"
+        "is not 64 hexadecimal digits: write the token's SHA-256, which `hallpass token new-hash` prints"
             .to_owned()
     };
     let digits: Option<Vec<u8>> = text

@@ -14,6 +14,12 @@ pub enum Error {
     /// The caller sees it but may not do that with it.
     #[error("{0}")]
     Forbidden(String),
+    /// Who calls has not proved who they are: in the same words, whatever was wrong.
+    #[error("the name, the password or the code is wrong, or the account cannot sign in now")]
+    SignIn,
+    /// They have, but somebody else knows the password.
+    #[error("the password is one that was given out: choose another")]
+    PasswordNeeded,
     /// What was asked makes no sense.
     #[error("{0}")]
     Invalid(String),

@@ -67,6 +67,7 @@ impl Control {
             self.lapse(request).await?;
         }
         self.gate.forget(now);
+        self.note_failures(now).await;
         self.deliver().await?;
         let next = due.next.and_then(|at| crate::clock::until(self.now(), at));
         Ok(next.map_or(PATROL, |next| next.min(PATROL)))

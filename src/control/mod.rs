@@ -10,6 +10,7 @@ mod expire;
 mod gate;
 mod holds;
 mod outbox;
+mod people;
 mod queries;
 mod read_audit;
 mod revoke;
@@ -44,11 +45,13 @@ use crate::telemetry::Metrics;
 
 pub use crate::admission::ConnectionInfo;
 pub use error::Error;
+pub use people::{Identity, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
 pub use secret::Granted;
 
 use gate::Gate;
+use people::{Failures, within_scope};
 
 /// The longest reason of a denial or a revocation, in bytes.
 const MAX_REASON: usize = 2_000;
@@ -73,15 +76,18 @@ impl Rules {
         target: &TargetName,
         context: Context<'_>,
     ) -> bool {
-        self.targets.get(target).is_some_and(|target| {
-            let query = Query {
-                caller,
-                action,
-                target: Some(target),
-                context,
-            };
-            self.policy.decide(&query).allowed
-        })
+        let target = self.targets.get(target);
+        target
+            .filter(|_| within_scope(caller, action))
+            .is_some_and(|target| {
+                let query = Query {
+                    caller,
+                    action,
+                    target: Some(target),
+                    context,
+                };
+                self.policy.decide(&query).allowed
+            })
     }
 }
 
@@ -91,6 +97,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Targets and policy, as of now.
     pub rules: Rules,
+    /// Who is who, as of now.
+    pub identity: Identity,
     /// The live sessions.
     pub admission: Arc<Admission>,
     /// The audit.
@@ -111,6 +119,8 @@ pub struct Parts {
 pub struct Control {
     store: Arc<dyn Store>,
     rules: ArcSwap<Rules>,
+    identity: ArcSwap<Identity>,
+    failures: Failures,
     gate: Gate,
     admission: Arc<Admission>,
     recorder: Recorder,
@@ -134,6 +144,8 @@ impl Control {
         Arc::new(Self {
             store: parts.store,
             rules: ArcSwap::from_pointee(parts.rules),
+            identity: ArcSwap::from_pointee(parts.identity),
+            failures: Failures::default(),
             gate: Gate::new(Arc::clone(&parts.admission)),
             admission: parts.admission,
             recorder: parts.recorder,
@@ -152,6 +164,11 @@ impl Control {
     /// Replaces targets and policy. What was decided under the old ones stands.
     pub fn set_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
+    }
+
+    /// Replaces who is who in the configuration, and how the others prove it.
+    pub fn set_identity(&self, identity: Identity) {
+        self.identity.store(Arc::new(identity));
     }
 
     /// Counts transitions: changes whenever a request or a session did.
@@ -233,7 +250,7 @@ impl Control {
             target: None,
             context: Context::at(self.clock.now()),
         };
-        self.rules.load().policy.decide(&query).allowed
+        within_scope(caller, action) && self.rules.load().policy.decide(&query).allowed
     }
 
     fn count(&self, request: &AccessRequest) {

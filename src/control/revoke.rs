@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::{Caller, Ending, Session, SessionId, SessionState};
+use crate::access::{Caller, Ending, Right, Session, SessionId, SessionState};
 use crate::policy::Action;
 use crate::store::StoreError;
 
@@ -68,7 +68,8 @@ impl Control {
 
     /// Whether `caller` may end the session.
     fn ends(&self, caller: &Caller, session: &Session) -> bool {
-        session.principal == caller.name || self.may(caller, Action::Revoke, &session.target)
+        let own = session.principal == caller.name && caller.has(Right::Request);
+        own || self.may(caller, Action::Revoke, &session.target)
     }
 
     /// Ends a session that cannot be looked up, going by what is known here.

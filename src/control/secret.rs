@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::access::{Caller, Session, SessionId, Target};
+use crate::access::{Caller, Right, Session, SessionId, Target};
 use crate::audit::Event;
 use crate::secret::Secret;
 
+use super::people::must_have;
 use super::{Control, Error, to_the_end};
 
 /// All that the holder of a session needs to connect, but for the proxy's address.
@@ -35,6 +36,7 @@ impl Control {
             let problem = "only its holder can read a session's secret".to_owned();
             return Err(Error::Forbidden(problem));
         }
+        must_have(caller, Right::Request)?;
         if session.state.is_final() || session.expires_at <= self.now() {
             return Err(Error::Conflict("the session has ended".to_owned()));
         }

@@ -10,17 +10,21 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{Control, Parts, Rules};
+use super::{Control, Identity, Parts, Rules};
 use crate::access::{
-    AccessRequest, Caller, ConnectionId, Databases, Hold, Principal, PrincipalKind, RequestId,
-    Session, SessionId, Target, TargetName,
+    AccessRequest, Account, ApiToken, Caller, ConnectionId, Databases, Hold, Principal,
+    PrincipalKind, PrincipalName, RequestId, Session, SessionId, Target, TargetName, TokenId,
 };
 use crate::admission::{Admission, Admittee, ConnectionInfo, Permit};
 use crate::audit::{Event, Recorder, Settings, SigningKey, reader};
 use crate::clock::Clock;
+use crate::identity::{Directory, Entry, Passwords, Sealing, hash};
 use crate::policy::{Grants, Lists};
-use crate::secret::ServerKey;
-use crate::store::{Act, Due, Filter, Sqlite, Store, StoreError};
+use crate::secret::{Secret, ServerKey};
+use crate::store::{
+    Accounts, Act, Change, Credentials, Due, Filter, NewToken, Proved, Sqlite, Store, StoreError,
+    Tokens,
+};
 use crate::telemetry::Metrics;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -60,6 +64,7 @@ impl World {
         let control = Control::new(Parts {
             store: store.clone(),
             rules: rules(),
+            identity: identity(&ServerKey::from_bytes([7; 32])),
             admission: Arc::clone(&admission),
             recorder: recorder.clone(),
             clock: clock.clone(),
@@ -185,6 +190,7 @@ pub(crate) fn caller(name: &str) -> Caller {
         "maya" | "noor" => "engineers",
         "dana" | "lee" => "leads",
         "iris" => "security",
+        "ada" => "admins",
         _ => "others",
     };
     Caller::new(Principal {
@@ -192,6 +198,27 @@ pub(crate) fn caller(name: &str) -> Caller {
         groups: vec![group.into()],
         kind: PrincipalKind::Person,
     })
+}
+
+/// The token of `name`, whom the configuration knows.
+pub(crate) fn token(name: &str) -> Secret {
+    Secret::new(format!("token-of-{name}"))
+}
+
+/// All but ada, who administers, are as in [`World`]; nobody has an account yet.
+fn identity(key: &ServerKey) -> Identity {
+    let names = ["ada", "maya", "noor", "dana", "lee", "omar", "sam", "iris"];
+    let entry = |name| Entry {
+        principal: caller(name).principal,
+        token_sha256: hash(&token(name)),
+        mfa: false,
+    };
+    Identity {
+        directory: Directory::new(names.map(entry)),
+        passwords: Passwords::new(),
+        sealing: Arc::new(Sealing::derive(key)),
+        login_lifetime: 12 * HOUR,
+    }
 }
 
 pub(crate) fn rules() -> Rules {
@@ -324,5 +351,98 @@ impl Store for Faulty {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.reads()?.ping().await
+    }
+}
+
+#[async_trait]
+impl Accounts for Faulty {
+    async fn insert_account(
+        &self,
+        account: &Account,
+        credentials: &Credentials,
+        act: &Act,
+    ) -> Result<(), StoreError> {
+        let store = self.writes()?;
+        store.insert_account(account, credentials, act).await
+    }
+
+    async fn account(&self, name: &str) -> Result<Option<Account>, StoreError> {
+        self.reads()?.account(name).await
+    }
+
+    async fn pending_totp(&self, name: &PrincipalName) -> Result<Option<Vec<u8>>, StoreError> {
+        self.reads()?.pending_totp(name).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        self.reads()?.accounts().await
+    }
+
+    async fn claim_guess(
+        &self,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Account, Credentials)>, StoreError> {
+        self.writes()?.claim_guess(name, now).await
+    }
+
+    async fn sign_in(
+        &self,
+        proved: &Proved,
+        password: Option<&str>,
+        token: &NewToken,
+        act: &Act,
+    ) -> Result<(), StoreError> {
+        self.writes()?.sign_in(proved, password, token, act).await
+    }
+
+    async fn vouch(
+        &self,
+        account: &Account,
+        token: &NewToken,
+        act: &Act,
+    ) -> Result<(), StoreError> {
+        self.writes()?.vouch(account, token, act).await
+    }
+
+    async fn change_account(
+        &self,
+        name: &PrincipalName,
+        proved: Option<&Proved>,
+        change: &Change,
+        act: &Act,
+    ) -> Result<(), StoreError> {
+        let store = self.writes()?;
+        store.change_account(name, proved, change, act).await
+    }
+}
+
+#[async_trait]
+impl Tokens for Faulty {
+    async fn insert_token(&self, token: &NewToken, act: &Act) -> Result<(), StoreError> {
+        self.writes()?.insert_token(token, act).await
+    }
+
+    async fn token_by_hash(
+        &self,
+        sha256: [u8; 32],
+    ) -> Result<Option<(ApiToken, Option<Account>)>, StoreError> {
+        self.reads()?.token_by_hash(sha256).await
+    }
+
+    async fn token(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
+        self.reads()?.token(id).await
+    }
+
+    async fn tokens(&self, owner: Option<&PrincipalName>) -> Result<Vec<ApiToken>, StoreError> {
+        self.reads()?.tokens(owner).await
+    }
+
+    async fn token_used(&self, id: TokenId, at: Timestamp) -> Result<(), StoreError> {
+        self.writes()?.token_used(id, at).await
+    }
+
+    async fn revoke_token(&self, id: TokenId, act: &Act) -> Result<(), StoreError> {
+        self.writes()?.revoke_token(id, act).await
     }
 }

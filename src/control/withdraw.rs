@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::access::{Caller, RequestId};
+use crate::access::{Caller, RequestId, Right};
 use crate::audit::Event;
 
+use super::people::must_have;
 use super::{Control, Error, RequestStatus, act, to_the_end};
 
 impl Control {
@@ -17,6 +18,7 @@ impl Control {
         caller: &Caller,
         id: RequestId,
     ) -> Result<RequestStatus, Error> {
+        must_have(caller, Right::Request)?;
         let old = self.visible_request(caller, id).await?;
         let now = self.now();
         let new = old.clone().withdraw(&caller.name, now)?;

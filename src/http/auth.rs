@@ -1,44 +1,16 @@
-//! Who calls: bearer tokens, known by their hashes.
+//! Who calls, and from where.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::Method;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::api::ApiState;
 use super::problem::Rejection;
-use crate::access::{Caller, Principal};
-use crate::secret::{constant_time_eq, sha256};
-
-/// Everybody who may call, with the SHA-256 of their token.
-pub struct Principals {
-    entries: Vec<(Principal, [u8; 32])>,
-}
-
-impl Principals {
-    /// These principals.
-    pub fn new(entries: impl IntoIterator<Item = (Principal, [u8; 32])>) -> Self {
-        Self {
-            entries: entries.into_iter().collect(),
-        }
-    }
-
-    /// Whose token this is. Takes the same time whoever it is, and if it is nobody's.
-    fn authenticate(&self, token: &str) -> Option<Principal> {
-        let hash = sha256(token.as_bytes());
-        self.entries
-            .iter()
-            .fold(None, |found, (principal, known)| {
-                if constant_time_eq(known, &hash) {
-                    Some(principal)
-                } else {
-                    found
-                }
-            })
-            .cloned()
-    }
-}
+use crate::access::{Caller, Right};
+use crate::secret::Secret;
 
 /// The authenticated caller. A handler that takes it cannot be reached without a valid token.
 pub(super) struct Authenticated(pub(super) Caller);
@@ -50,28 +22,47 @@ impl FromRequestParts<ApiState> for Authenticated {
         let peer = peer(parts);
         let token = bearer(parts).ok_or_else(Rejection::unauthenticated)?;
         // Before the look at the token: otherwise the answer would tell a right guess.
-        if let Some(wait) = state.throttle.wait(peer) {
-            return Err(Rejection::throttled(wait));
+        state.throttle.check(peer)?;
+        let Some(caller) = state.control.authenticate(&token, Some(peer)).await? else {
+            state.throttle.wrong(peer);
+            tracing::debug!(%peer, "a wrong API token");
+            return Err(Rejection::unauthenticated());
+        };
+        if parts.method == Method::GET && !caller.has(Right::Read) {
+            return Err(Rejection::forbidden("your token does not let you read"));
         }
-        match state.principals.load().authenticate(token) {
-            Some(principal) => Ok(Self(Caller {
-                address: Some(peer),
-                ..Caller::new(principal)
-            })),
-            None => {
-                state.throttle.wrong(peer);
-                tracing::debug!(%peer, "a wrong API token");
-                Err(Rejection::unauthenticated())
-            }
-        }
+        Ok(Self(caller))
     }
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
+/// The token that the caller came with, whatever it is worth.
+pub(super) struct Bearer(pub(super) Secret);
+
+impl FromRequestParts<ApiState> for Bearer {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Rejection> {
+        let token = bearer(parts).ok_or_else(Rejection::unauthenticated)?;
+        Ok(Self(token))
+    }
+}
+
+/// The address that was dialled from.
+pub(super) struct Peer(pub(super) IpAddr);
+
+impl FromRequestParts<ApiState> for Peer {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Rejection> {
+        Ok(Self(peer(parts)))
+    }
+}
+
+fn bearer(parts: &Parts) -> Option<Secret> {
     let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| Secret::new(token))
 }
 
 /// The address that was dialled from; requests that did not come by a socket share one.

@@ -9,5 +9,4 @@ mod serve;
 mod throttle;
 pub mod types;
 
-pub use auth::Principals;
 pub use serve::{Tls, serve};

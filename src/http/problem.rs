@@ -41,8 +41,13 @@ impl Rejection {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     }
 
+    /// It is understood, and not for the caller.
+    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
     pub(super) fn throttled(wait: Duration) -> Self {
-        let detail = "too many wrong tokens came from this address";
+        let detail = "too many wrong tokens or passwords came from this address";
         Self {
             retry_after: Some(wait),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", detail)
@@ -55,6 +60,8 @@ impl From<Error> for Rejection {
         let (status, code) = match &error {
             Error::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::SignIn => (StatusCode::UNAUTHORIZED, "sign_in_failed"),
+            Error::PasswordNeeded => (StatusCode::FORBIDDEN, "password_needed"),
             Error::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Error::AuditUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),

@@ -1,4 +1,4 @@
-//! Bounds how often one address may guess a token.
+//! Bounds how often one address may guess a token, or a password.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use super::problem::Rejection;
+use crate::control::Error;
 
 /// Wrong tokens that an address may send at once.
 const BURST: u32 = 30;
@@ -23,11 +26,39 @@ pub(super) struct Throttle {
 
 impl Throttle {
     /// How long `peer` must wait before its next token is looked at; `None`: it need not.
-    pub(super) fn wait(&self, peer: IpAddr) -> Option<Duration> {
+    fn wait(&self, peer: IpAddr) -> Option<Duration> {
         let forgiven = *self.forgiven.lock().get(&network(peer))?;
         let debt = forgiven.saturating_duration_since(Instant::now());
         debt.checked_sub(REFILL * (BURST - 1))
             .filter(|wait| !wait.is_zero())
+    }
+
+    /// Refuses what a peer sends who must wait.
+    pub(super) fn check(&self, peer: IpAddr) -> Result<(), Rejection> {
+        self.wait(peer)
+            .map_or(Ok(()), |wait| Err(Rejection::throttled(wait)))
+    }
+
+    /// Runs `guess`, which counts before it is looked at: any number at once are as many guesses.
+    pub(super) async fn guess<T>(
+        &self,
+        peer: IpAddr,
+        guess: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Rejection> {
+        self.check(peer)?;
+        self.wrong(peer);
+        let result = guess.await;
+        if !matches!(result, Err(Error::SignIn)) {
+            self.right(peer);
+        }
+        Ok(result?)
+    }
+
+    /// Takes one wrong token of `peer` back.
+    fn right(&self, peer: IpAddr) {
+        if let Some(until) = self.forgiven.lock().get_mut(&network(peer)) {
+            *until = until.checked_sub(REFILL).unwrap_or(*until);
+        }
     }
 
     /// Notes that `peer` sent a wrong token.

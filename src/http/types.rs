@@ -2,14 +2,19 @@
 //!
 //! Times are RFC 3339; durations are text like `30m` or `1h 30m`.
 
+mod people;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{
-    ConnectionId, PrincipalName, RequestId, RequestState, SessionId, SessionState, TargetName,
+    ConnectionId, PrincipalName, RequestId, RequestState, Scope, SessionId, SessionState,
+    TargetName,
 };
 use crate::audit::search::Found;
 use crate::audit::{Head, PublicKey, Record};
+
+pub use people::*;
 
 /// `GET /api/v1/whoami`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +23,12 @@ pub struct Whoami {
     pub name: PrincipalName,
     /// Their groups.
     pub groups: Vec<String>,
+    /// Whether they showed a second factor.
+    #[serde(default)]
+    pub mfa: bool,
+    /// What the token lets its bearer do of what they may; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
 }
 
 /// An item of `GET /api/v1/targets`: a target that the caller may request or approve.

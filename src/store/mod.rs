@@ -3,11 +3,13 @@
 //! Every change of state is compare-and-set, and carries its audit event in the same transaction
 //! (the *outbox*): what is committed cannot stay unrecorded, whenever the process dies.
 
+mod accounts;
 mod holds;
 mod queries;
 mod rows;
 mod schema;
 mod sqlite;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,9 @@ use crate::access::{
 };
 use crate::audit::Event;
 
+pub use accounts::{Accounts, Change, Credentials, Factor, Proved};
 pub use sqlite::Sqlite;
+pub use tokens::{NewToken, Tokens};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +109,7 @@ pub struct Due {
 
 /// Durable state. Every method may be dropped while it runs: it then happens whole or not at all.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Accounts + Tokens {
     /// Keeps a new request.
     async fn insert_request(&self, request: &AccessRequest, act: &Act) -> Result<(), StoreError>;
 

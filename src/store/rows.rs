@@ -114,13 +114,34 @@ pub(super) fn parsed<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>
     text.parse().map_err(|error| unreadable(column, error))
 }
 
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     serde_json::from_str(&text).map_err(|error| unreadable(column, error))
 }
 
 pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     Timestamp::from_microsecond(row.get(column)?).map_err(|error| unreadable(column, error))
+}
+
+/// The same of a column that may be empty.
+pub(super) fn time_if_any(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    match row.get::<_, Option<i64>>(column)? {
+        Some(_) => time(row, column).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The one of `all` that is called what the column says.
+pub(super) fn named<T: Copy>(
+    row: &Row<'_>,
+    column: usize,
+    all: impl IntoIterator<Item = T>,
+    name: fn(T) -> &'static str,
+) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    let mut all = all.into_iter();
+    all.find(|it| name(*it) == text)
+        .ok_or_else(|| unreadable(column, FromSqlError::InvalidType))
 }
 
 fn duration(row: &Row<'_>, column: usize) -> rusqlite::Result<Duration> {

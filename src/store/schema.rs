@@ -57,6 +57,47 @@ const MIGRATIONS: &[&str] = &[
         reason    TEXT NOT NULL
     ) STRICT;
 ",
+    "
+    CREATE TABLE account (
+        name         TEXT PRIMARY KEY COLLATE NOCASE,
+        kind         TEXT NOT NULL,
+        groups       TEXT NOT NULL,
+        email        TEXT,
+        subject      TEXT,
+        created_at   INTEGER NOT NULL,
+        seen_at      INTEGER,
+        disabled_at  INTEGER,
+        password     TEXT,
+        setup_until  INTEGER,
+        totp         BLOB,
+        totp_pending BLOB,
+        totp_step    INTEGER,
+        failures     INTEGER NOT NULL DEFAULT 0,
+        locked_until INTEGER
+    ) STRICT;
+
+    CREATE TABLE recovery_code (
+        account TEXT NOT NULL COLLATE NOCASE REFERENCES account (name),
+        sha256  BLOB NOT NULL,
+        PRIMARY KEY (account, sha256)
+    ) STRICT;
+
+    CREATE TABLE api_token (
+        id           TEXT PRIMARY KEY,
+        sha256       BLOB NOT NULL UNIQUE,
+        owner        TEXT NOT NULL COLLATE NOCASE,
+        made_by      TEXT NOT NULL,
+        origin       TEXT NOT NULL,
+        note         TEXT NOT NULL,
+        scope        TEXT,
+        mfa          INTEGER NOT NULL,
+        created_at   INTEGER NOT NULL,
+        expires_at   INTEGER NOT NULL,
+        last_used_at INTEGER,
+        revoked_at   INTEGER
+    ) STRICT;
+    CREATE INDEX api_token_owner ON api_token (owner);
+",
 ];
 
 /// What stands between this file and its use.

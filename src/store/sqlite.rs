@@ -58,7 +58,7 @@ impl Sqlite {
     }
 
     /// Runs `work` on the store's thread.
-    async fn call<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(super) async fn call<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
@@ -74,7 +74,7 @@ impl Sqlite {
     }
 
     /// Runs `work` in one transaction, committed if it succeeds.
-    async fn write<F>(&self, work: F) -> Result<(), StoreError>
+    pub(super) async fn write<F>(&self, work: F) -> Result<(), StoreError>
     where
         F: FnOnce(&Transaction<'_>) -> Result<(), StoreError> + Send + 'static,
     {

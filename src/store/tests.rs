@@ -197,8 +197,11 @@ async fn a_store_of_before_there_were_holds_goes_on() {
     let (_, session) = with_session(&store, 1).await;
     drop(store);
     let raw = rusqlite::Connection::open(&path).unwrap();
-    raw.execute_batch("DROP TABLE audit_hold; PRAGMA user_version = 1")
-        .unwrap();
+    let later = ["audit_hold", "recovery_code", "account", "api_token"];
+    for table in later {
+        raw.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    raw.execute_batch("PRAGMA user_version = 1").unwrap();
     drop(raw);
     let store = Sqlite::open(&path).unwrap();
     assert_eq!(store.holds().await.unwrap(), []);

@@ -9,9 +9,13 @@ use super::{ApiState, views};
 
 /// `GET whoami`
 pub(super) async fn whoami(Authenticated(caller): Authenticated) -> Json<Whoami> {
+    let (mfa, scope) = (caller.mfa, caller.scope);
+    let caller = caller.principal;
     Json(Whoami {
-        name: caller.principal.name,
-        groups: caller.principal.groups,
+        mfa,
+        scope,
+        name: caller.name,
+        groups: caller.groups,
     })
 }
 

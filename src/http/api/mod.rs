@@ -3,8 +3,10 @@
 mod audit;
 mod holds;
 mod identity;
+mod people;
 mod requests;
 mod sessions;
+mod tokens;
 mod views;
 
 #[cfg(test)]
@@ -22,7 +24,7 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::{Next, from_fn, map_response};
 use axum::response::IntoResponse;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -30,7 +32,6 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::auth::Principals;
 use super::problem::{Rejection, uniform};
 use super::throttle::Throttle;
 use crate::control::Control;
@@ -57,8 +58,6 @@ pub struct Endpoint {
 pub struct ApiParts {
     /// The use cases.
     pub control: Arc<Control>,
-    /// Who may call; swapped on reload.
-    pub principals: Arc<ArcSwap<Principals>>,
     /// Where the proxy is; swapped on reload.
     pub endpoint: Arc<ArcSwap<Endpoint>>,
     /// Ends calls that wait.
@@ -68,7 +67,6 @@ pub struct ApiParts {
 #[derive(Clone)]
 pub(super) struct ApiState {
     pub(super) control: Arc<Control>,
-    pub(super) principals: Arc<ArcSwap<Principals>>,
     pub(super) endpoint: Arc<ArcSwap<Endpoint>>,
     pub(super) shutdown: CancellationToken,
     pub(super) throttle: Arc<Throttle>,
@@ -78,7 +76,6 @@ pub(super) struct ApiState {
 pub fn router(parts: ApiParts) -> Router {
     let state = ApiState {
         control: parts.control,
-        principals: parts.principals,
         endpoint: parts.endpoint,
         shutdown: parts.shutdown,
         throttle: Arc::default(),
@@ -108,6 +105,21 @@ pub fn router(parts: ApiParts) -> Router {
 fn routes() -> Router<ApiState> {
     Router::new()
         .route("/whoami", get(identity::whoami))
+        .route("/login", post(people::login))
+        .route("/logout", post(people::logout))
+        .route("/account/password", post(people::password))
+        .route(
+            "/account/totp",
+            post(people::begin_totp).delete(people::remove_totp),
+        )
+        .route("/account/totp/confirm", post(people::confirm_totp))
+        .route("/accounts", get(people::list).post(people::add))
+        .route("/accounts/{name}/disable", post(people::disable))
+        .route("/accounts/{name}/enable", post(people::enable))
+        .route("/accounts/{name}/reset", post(people::reset))
+        .route("/accounts/{name}/groups", put(people::groups))
+        .route("/tokens", get(tokens::list).post(tokens::make))
+        .route("/tokens/{id}", delete(tokens::revoke))
         .route("/targets", get(identity::targets))
         .route("/requests", get(requests::list).post(requests::submit))
         .route("/requests/{id}", get(requests::show))

@@ -14,11 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::super::types::{AuditHead, RequestView, SessionView, StatementsView, TargetView};
-use super::{ApiParts, Endpoint, Principals, router};
+use super::{ApiParts, Endpoint, router};
 use crate::access::{RequestState, SessionState};
 use crate::audit::{Event, reader};
 use crate::control::testing::{World, caller};
-use crate::secret::sha256;
 
 struct Api {
     world: World,
@@ -40,8 +39,6 @@ fn token(name: &str) -> String {
 impl Api {
     fn new() -> Self {
         let world = World::new();
-        let names = ["maya", "noor", "dana", "lee", "omar", "sam", "iris"];
-        let entries = names.map(|name| (caller(name).principal, sha256(token(name).as_bytes())));
         let endpoint = Endpoint {
             host: "db.example.com".into(),
             port: 6432,
@@ -51,7 +48,6 @@ impl Api {
         let shutdown = CancellationToken::new();
         let router = router(ApiParts {
             control: Arc::clone(&world.control),
-            principals: Arc::new(ArcSwap::from_pointee(Principals::new(entries))),
             endpoint: Arc::new(ArcSwap::from_pointee(endpoint)),
             shutdown: shutdown.clone(),
         });
@@ -112,10 +108,34 @@ const CALLERS: [&str; 5] = ["maya", "dana", "omar", "sam", "iris"];
 
 const SUBMIT: &str = r#"{"target":"orders-ro","duration":"30m","reason":"INC-1"}"#;
 
+const LOGIN: &str = r#"{"name":"zoe","password":"correct horse battery"}"#;
+
+const SHOW: &str = r#"{"password":"correct horse battery"}"#;
+
+const PASSWORD: &str =
+    r#"{"password":"correct horse battery","new_password":"another long password"}"#;
+
+const TOKEN: &str = r#"{"scope":"read","lifetime":"1h"}"#;
+
 /// Method, path, body; then what a requester (whose it is), an approver of the target, an
 /// approver of another target, one who may do nothing, and an auditor are answered.
 const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
     ("GET", "whoami", "", [200, 200, 200, 200, 200]),
+    ("POST", "login", LOGIN, [401; 5]),
+    ("POST", "logout", "", [404; 5]),
+    ("POST", "account/password", PASSWORD, [403; 5]),
+    ("POST", "account/totp", SHOW, [403; 5]),
+    ("DELETE", "account/totp", SHOW, [403; 5]),
+    ("POST", "account/totp/confirm", r#"{"code":"1"}"#, [403; 5]),
+    ("GET", "accounts", "", [403; 5]),
+    ("POST", "accounts", r#"{"name":"zoe"}"#, [403; 5]),
+    ("POST", "accounts/zoe/disable", "", [403; 5]),
+    ("POST", "accounts/zoe/enable", "", [403; 5]),
+    ("POST", "accounts/zoe/reset", "", [403; 5]),
+    ("PUT", "accounts/zoe/groups", r#"{"groups":[]}"#, [403; 5]),
+    ("GET", "tokens", "", [200; 5]),
+    ("POST", "tokens", TOKEN, [201; 5]),
+    ("DELETE", "tokens/tok-000000000000", "", [404; 5]),
     ("GET", "targets", "", [200, 200, 200, 200, 200]),
     ("GET", "requests", "", [200, 200, 200, 200, 200]),
     ("POST", "requests", SUBMIT, [201, 403, 404, 404, 404]),
@@ -651,4 +671,64 @@ async fn nothing_of_the_audit_is_shown_while_that_cannot_be_recorded() {
     }
     let refused = api.call("maya", "GET", "audit/head", "").await;
     assert_eq!(refused.status, 403);
+}
+
+#[tokio::test]
+async fn an_account_signs_in_over_the_api_and_what_it_gets_opens_it() {
+    let api = Api::new();
+    let new = r#"{"name":"zoe","groups":["engineers"]}"#;
+    let added = api.call("ada", "POST", "accounts", new).await;
+    assert_eq!(added.status, 201, "{}", added.body);
+    let code = added.body["setup_code"].as_str().unwrap();
+    let login = json!({"name": "zoe", "password": code});
+    let refused = api
+        .call("nobody", "POST", "login", &login.to_string())
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.body["code"]),
+        (403, &json!("password_needed"))
+    );
+    let login = json!({"name": "zoe", "password": code, "new_password": "correct horse battery"});
+    let made = api
+        .call("nobody", "POST", "login", &login.to_string())
+        .await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    assert_eq!(made.headers["cache-control"], "no-store");
+    let token = made.body["token"].as_str().unwrap();
+    let who = api.send(request(token, "GET", "whoami", "")).await;
+    assert_eq!(who.body["name"], "zoe");
+    assert_eq!(who.body["mfa"], false);
+    let listed = api.call("ada", "GET", "accounts", "").await;
+    let listed = listed.body.to_string();
+    assert!(
+        !listed.contains("argon2") && !listed.contains(code),
+        "{listed}"
+    );
+
+    let scoped = r#"{"scope":"approve","lifetime":"1h"}"#;
+    let made = api.send(request(token, "POST", "tokens", scoped)).await;
+    let scoped = made.body["token"].as_str().unwrap();
+    let reading = api.send(request(scoped, "GET", "requests", "")).await;
+    assert_eq!(reading.status, 403, "it may not read");
+
+    let out = api.send(request(token, "POST", "logout", "")).await;
+    assert_eq!(out.status, 200, "{}", out.body);
+    let who = api.send(request(token, "GET", "whoami", "")).await;
+    assert_eq!(who.status, 401);
+}
+
+#[tokio::test]
+async fn guesses_of_passwords_are_bounded_by_address_too() {
+    let api = Api::new();
+    let guesses = (0..31).map(|n| {
+        let login = json!({"name": format!("zoe{n}"), "password": "wrong horse battery"});
+        api.send(request("x", "POST", "login", login.to_string()))
+    });
+    let replies = futures_util::future::join_all(guesses).await;
+    let throttled = replies.iter().filter(|reply| reply.status == 429);
+    assert_eq!(
+        throttled.count(),
+        1,
+        "all came before the first was answered"
+    );
 }

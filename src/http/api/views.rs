@@ -1,11 +1,13 @@
 //! What the control plane answers, as the API's documents.
 
 use super::super::types::{
-    ConnectionView, HoldView, RequestView, SessionSecret, SessionView, TargetView,
+    AccountView, ConnectionView, HoldView, NewToken, RequestView, SessionSecret, SessionView,
+    SetUp, TargetView, TokenView,
 };
 use super::Endpoint;
-use crate::access::{Databases, Hold, Session};
-use crate::control::{ConnectionInfo, Granted, RequestStatus, SessionStatus, TargetAccess};
+use crate::access::{Account, ApiToken, Databases, Hold, Session};
+use crate::control::{ConnectionInfo, Granted, Made, RequestStatus, SessionStatus, TargetAccess};
+use crate::secret::Secret;
 
 pub(super) fn target(access: TargetAccess) -> TargetView {
     let target = access.target;
@@ -90,5 +92,49 @@ pub(super) fn connection(info: ConnectionInfo) -> ConnectionView {
         peer: info.peer.to_string(),
         application_name: info.application_name,
         opened_at: info.opened_at,
+    }
+}
+
+pub(super) fn token(token: ApiToken) -> TokenView {
+    TokenView {
+        id: token.id,
+        owner: token.owner,
+        made_by: token.made_by,
+        origin: token.origin,
+        note: token.note,
+        scope: token.scope,
+        mfa: token.mfa,
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+        last_used_at: token.last_used_at,
+        revoked_at: token.revoked_at,
+    }
+}
+
+pub(super) fn new_token(made: Made) -> NewToken {
+    NewToken {
+        token: made.secret.expose().to_owned(),
+        known: token(made.token),
+    }
+}
+
+pub(super) fn account(account: Account) -> AccountView {
+    AccountView {
+        name: account.name,
+        kind: account.kind,
+        groups: account.groups,
+        email: account.email,
+        totp: account.totp,
+        created_at: account.created_at,
+        seen_at: account.seen_at,
+        disabled_at: account.disabled_at,
+        locked_until: account.locked_until,
+    }
+}
+
+pub(super) fn set_up(of: Account, code: Option<Secret>) -> SetUp {
+    SetUp {
+        account: account(of),
+        setup_code: code.map(|code| code.expose().to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! `hallpass token`: a fresh API token.
+//! `hallpass token new-hash`: a fresh API token for the configuration.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::error::CliError;
-use super::out::{BOLD, DIM, paint};
-use super::{Done, Global};
+use super::super::error::CliError;
+use super::super::out::{BOLD, DIM, paint};
+use super::super::{Done, Global};
 use crate::secret::{Secret, hex, random, sha256};
 
-/// Make an API token and the line of configuration that goes with it.
+/// Make a token for a principal of the configuration, and the line that goes there.
 ///
 /// The server's configuration holds only the token's hash. Give the token to its owner by a way that
 /// nobody else reads; it cannot be shown again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  hallpass token
-  hallpass token --file ~/.config/hallpass/token")]
-pub(super) struct TokenArgs {
+  hallpass token new-hash
+  hallpass token new-hash --file ~/.config/hallpass/token")]
+pub(in super::super) struct HashArgs {
     /// Write the token into this new file, for its owner's eyes only, instead of printing it.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -35,7 +35,7 @@ struct Document {
     token_sha256: String,
 }
 
-pub(super) fn run(global: &Global, args: &TokenArgs) -> Done {
+pub(in super::super) fn run(global: &Global, args: &HashArgs) -> Done {
     let token = generate();
     if let Some(path) = &args.file {
         write(path, &token)?;
@@ -59,17 +59,17 @@ fn text(document: &Document) -> String {
 }
 
 /// A new token of 192 random bits.
-pub(super) fn generate() -> Secret {
+pub(in super::super) fn generate() -> Secret {
     Secret::new(format!("hpt_{}", hex(&random::<24>())))
 }
 
 /// What the configuration knows of a token.
-pub(super) fn digest(token: &Secret) -> String {
+pub(in super::super) fn digest(token: &Secret) -> String {
     hex(&sha256(token.expose().as_bytes()))
 }
 
 /// Writes a secret into a new file that only its owner can read.
-pub(super) fn write(path: &Path, secret: &Secret) -> Result<(), CliError> {
+pub(in super::super) fn write(path: &Path, secret: &Secret) -> Result<(), CliError> {
     OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -1,0 +1,66 @@
+//! API tokens.
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use super::super::auth::Authenticated;
+use super::super::extract::{Json, Query, duration};
+use super::super::problem::Rejection;
+use super::super::types::{CreateToken, NewToken, TokenView};
+use super::{ApiState, views};
+use crate::control::{Error, MakeToken};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct List {
+    #[serde(default)]
+    owner: Owner,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Owner {
+    #[default]
+    Me,
+    Anybody,
+}
+
+/// `GET tokens?owner=me|anybody`
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Query(list): Query<List>,
+) -> Result<Answer<Vec<TokenView>>, Rejection> {
+    let all = list.owner == Owner::Anybody;
+    let tokens = state.control.tokens(&caller, all).await?;
+    Ok(Answer(tokens.into_iter().map(views::token).collect()))
+}
+
+/// `POST tokens`
+pub(super) async fn make(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Json(asked): Json<CreateToken>,
+) -> Result<(StatusCode, Answer<NewToken>), Rejection> {
+    let asked = MakeToken {
+        owner: asked.owner,
+        scope: asked.scope,
+        lifetime: duration(&asked.lifetime)?,
+        note: asked.note,
+    };
+    let made = state.control.make_token(&caller, asked).await?;
+    Ok((StatusCode::CREATED, Answer(views::new_token(made))))
+}
+
+/// `DELETE tokens/{id}`
+pub(super) async fn revoke(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Path(id): Path<String>,
+) -> Result<Answer<TokenView>, Rejection> {
+    let id = id.parse().map_err(|_| Error::NotFound("token"))?;
+    let token = state.control.revoke_token(&caller, id).await?;
+    Ok(Answer(views::token(token)))
+}

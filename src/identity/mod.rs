@@ -1,0 +1,16 @@
+//! Who somebody is: the mechanisms by which people and services prove it. What is kept of them,
+//! and what they may do, is others' business: nothing here knows the store or the use cases.
+
+mod code;
+mod directory;
+mod password;
+mod sealing;
+mod token;
+mod totp;
+
+pub use code::{Code, recovery_codes, setup_code};
+pub use directory::{Directory, Entry};
+pub use password::{Passwords, Unfit, fit};
+pub use sealing::{Broken, Sealing};
+pub use token::{Kind, generate, hash};
+pub use totp::{Totp, TotpError};
