@@ -215,6 +215,16 @@ impl Admission {
         }
     }
 
+    /// The session that `principal` has for `target` now.
+    pub fn live_session(
+        &self,
+        principal: &PrincipalName,
+        target: &TargetName,
+    ) -> Option<SessionId> {
+        let holder = (principal.clone(), target.clone());
+        self.sessions.get(&holder).map(|live| live.id)
+    }
+
     /// Decides whether an authenticated client is let in; the only source of a [`Permit`].
     ///
     /// # Errors

@@ -3,8 +3,10 @@
 //! its session ends.
 //!
 //! Two planes and one hinge: [`proxy`] lets connections in and out and records them, [`control`]
-//! lets people ask and decide, [`admission`] holds the live sessions between them. [`access`] has
-//! the rules, [`identity`] what proves who somebody is, [`audit`] the record, [`pg`] the wire, [`sql`] SQL as text, [`store`] what must survive; [`http`] and
+//! lets people ask and decide, [`admission`] holds the live sessions between them, and at the
+//! [`asking`] desk a client asks for one. [`access`] has the rules, [`identity`] what proves who
+//! somebody is, [`audit`] the record, [`pg`] the wire, [`sql`] SQL as text, [`store`] what must
+//! survive; [`http`] and
 //! [`cli`] carry it to people, and [`app`] puts it together. ARCHITECTURE.md walks through it.
 //!
 //! What holds everywhere: no byte of a client reaches an upstream without an [`admission::Permit`],
@@ -15,6 +17,7 @@
 pub mod access;
 pub mod admission;
 pub mod app;
+pub mod asking;
 pub mod audit;
 pub mod cli;
 pub mod clock;

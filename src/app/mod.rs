@@ -22,7 +22,7 @@ use crate::audit::ship::Shipping;
 use crate::audit::{Event, Keeper, Recorder, Retention, ValueKey};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerTls};
-use crate::control::{self, Control};
+use crate::control::{self, Control, FrontDesk};
 use crate::http::{api, ops};
 use crate::proxy::{self, Cancels, Denials, Listener, Proxy, Targets, TcpDialer};
 use crate::store::Sqlite;
@@ -311,6 +311,7 @@ impl Parts {
             settings: parts::proxy(config),
             targets,
             admission: Arc::clone(&admission),
+            desk: Arc::new(FrontDesk(Arc::clone(&control))),
             recorder: recorder.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),

@@ -4,6 +4,7 @@
 //! [`Admission`]; whatever *ends* it is committed, ended there at once, and then recorded. The
 //! store's outbox makes the record certain: it is tried again until the audit has it.
 
+mod asking;
 mod decide;
 mod error;
 mod expire;
@@ -44,6 +45,7 @@ use crate::store::{Act, Store};
 use crate::telemetry::Metrics;
 
 pub use crate::admission::ConnectionInfo;
+pub use asking::FrontDesk;
 pub use error::Error;
 pub use people::{Identity, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};

@@ -63,6 +63,8 @@ impl ErrorReply {
 pub struct Notice {
     /// One line for people.
     pub message: String,
+    /// More about it.
+    pub detail: Option<String>,
     /// What to do.
     pub hint: Option<String>,
 }
@@ -70,8 +72,8 @@ pub struct Notice {
 impl Notice {
     /// The message's bytes.
     pub fn encode(&self) -> BytesMut {
-        let hint = self.hint.as_deref();
-        let fields = fields("NOTICE", SqlState::SUCCESS, &self.message, None, hint);
+        let (detail, hint) = (self.detail.as_deref(), self.hint.as_deref());
+        let fields = fields("NOTICE", SqlState::SUCCESS, &self.message, detail, hint);
         encode(&NoticeResponse::new(fields))
     }
 }

@@ -19,6 +19,7 @@
 mod error;
 pub mod frame;
 pub mod frontend;
+pub mod options;
 mod reader;
 mod sqlstate;
 pub mod startup;

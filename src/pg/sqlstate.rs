@@ -11,6 +11,8 @@ impl SqlState {
     pub const PROTOCOL_VIOLATION: Self = Self("08P01");
     /// `feature_not_supported`
     pub const FEATURE_NOT_SUPPORTED: Self = Self("0A000");
+    /// `invalid_parameter_value`
+    pub const INVALID_PARAMETER: Self = Self("22023");
     /// `invalid_authorization_specification`
     pub const INVALID_AUTHORIZATION: Self = Self("28000");
     /// `too_many_connections`

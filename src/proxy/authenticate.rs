@@ -27,7 +27,8 @@ const MAX_SASL: usize = 4096;
 /// The newest minor version of protocol 3 that hallpass speaks with clients.
 const NEWEST_MINOR: u16 = 2;
 
-/// Who has proven to be whom, to reach what. Made by [`authenticate`] alone.
+/// Who has proven to be whom, to reach what: by a session's secret here, or by an access token in
+/// `asking`.
 pub(super) struct Identity {
     pub(super) principal: PrincipalName,
     pub(super) session: SessionId,
@@ -58,32 +59,36 @@ pub(super) async fn authenticate<S: Io>(
     }
 
     let unknown = |reason: &str| failed(claim, reason);
-    Ok(Identity {
-        // The proof was right, so these only fail if a session ended, or a target went, just now.
-        session: session.ok_or_else(|| unknown("no live session"))?,
-        target: targets
-            .find(&claim.target)
-            .ok_or_else(|| unknown("no such target"))?,
-        principal: PrincipalName::from_str(&claim.principal)
-            .map_err(|_| unknown("no such principal"))?,
-        database: String::new(),
-    }
-    .in_database(claim))
+    // The proof was right, so these only fail if a session ended, or a target went, just now.
+    let session = session.ok_or_else(|| unknown("no live session"))?;
+    let target = targets.find(&claim.target);
+    let target = target.ok_or_else(|| unknown("no such target"))?;
+    let principal = PrincipalName::from_str(&claim.principal);
+    let principal = principal.map_err(|_| unknown("no such principal"))?;
+    Ok(Identity::new(principal, session, target, claim))
 }
 
 impl Identity {
-    fn in_database(mut self, claim: &Claim) -> Self {
-        self.database = claim
-            .database
-            .clone()
-            .unwrap_or_else(|| self.target.target.default_database.clone());
-        self
+    /// To be called with what was proven.
+    pub(super) fn new(
+        principal: PrincipalName,
+        session: SessionId,
+        target: Arc<ProxyTarget>,
+        claim: &Claim,
+    ) -> Self {
+        let database = claim.database.clone();
+        Self {
+            principal,
+            session,
+            database: database.unwrap_or_else(|| target.target.default_database.clone()),
+            target,
+        }
     }
 }
 
 /// Says what of the asked-for protocol is spoken, if it is not all: a newer minor version, or
 /// options (`_pq_.*`), of which hallpass knows none.
-fn negotiate_version<S: Io>(client: &mut Client<S>) -> Result<(), Refusal> {
+pub(super) fn negotiate_version<S: Io>(client: &mut Client<S>) -> Result<(), Refusal> {
     let options: Vec<String> = client
         .startup
         .protocol_options()
@@ -120,7 +125,7 @@ async fn exchange<S: Io>(
     }
     send(client, Authentication::SASL(mechanisms)).await?;
 
-    let first = password_message(client).await?;
+    let first = password_message(client, MAX_SASL).await?;
     let (mechanism, message) = frontend::sasl_initial_response(&first)
         .map_err(|_| Refusal::Protocol("malformed SASLInitialResponse"))?;
     check_mechanism(mechanism, message, scram)?;
@@ -129,7 +134,7 @@ async fn exchange<S: Io>(
         .map_err(|_| failed(claim, MALFORMED))?;
     send(client, Authentication::SASLContinue(challenge.into())).await?;
 
-    let last = password_message(client).await?;
+    let last = password_message(client, MAX_SASL).await?;
     let proof = match waiting.on_client_final_message(&last) {
         Ok(proof) => proof,
         Err(PgWireError::InvalidPassword(_)) => return Ok(false),
@@ -161,8 +166,12 @@ async fn send<S: Io>(client: &mut Client<S>, message: Authentication) -> Result<
     Ok(client.stream.flush().await?)
 }
 
-async fn password_message<S: Io>(client: &mut Client<S>) -> Result<bytes::Bytes, Refusal> {
-    let frame = client.stream.frame(MAX_SASL).await?;
+/// The body of the client's next message, which must be a PasswordMessage of whatever kind.
+pub(super) async fn password_message<S: Io>(
+    client: &mut Client<S>,
+    max: usize,
+) -> Result<bytes::Bytes, Refusal> {
+    let frame = client.stream.frame(max).await?;
     match frame.tag {
         b'p' => Ok(frame.body),
         // psql without a password just goes.
@@ -171,11 +180,11 @@ async fn password_message<S: Io>(client: &mut Client<S>) -> Result<bytes::Bytes,
     }
 }
 
-fn stream(malformed: crate::pg::Malformed) -> Refusal {
+pub(super) fn stream(malformed: crate::pg::Malformed) -> Refusal {
     Refusal::Stream(malformed.into())
 }
 
-fn failed(claim: &Claim, reason: &str) -> Refusal {
+pub(super) fn failed(claim: &Claim, reason: &str) -> Refusal {
     Refusal::Authentication {
         reason: reason.to_owned(),
         target: claim.target.clone(),

@@ -3,6 +3,7 @@
 //! ```text
 //! handshake     what does the client want            -> Client, or a CancelRequest
 //! authenticate  who is it                            -> Identity
+//!   (asking)    or who, and may it come in: waits    -> Identity
 //! admit         is there a live session              -> Permit
 //! connect       dial and log in                      -> Upstream
 //! greet         tell the client
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
+use super::asking;
 use super::authenticate::{Identity, authenticate};
 use super::cancel::{Registration, cancel};
 use super::closing::{Closed, close};
@@ -30,6 +32,7 @@ use super::relay::Relay;
 use super::targets::{Claim, ProxyTarget};
 use super::upstream::{self, Upstream};
 use super::values::Values;
+use super::wish::Wish;
 use super::{CloseReason, Proxy};
 use crate::access::ConnectionId;
 use crate::admission::{Admittee, ConnectionInfo, Permit};
@@ -121,9 +124,7 @@ async fn session<S: Io, D: Dial>(
     let established = tokio::select! {
         biased;
         () = proxy.shutdown.cancelled() => Err(Refusal::Ended(CloseReason::ShuttingDown)),
-        established = timeout_at(arrival.deadline, establish) => {
-            established.unwrap_or(Err(Refusal::Timeout))
-        }
+        established = establish => established,
     };
     match established {
         Ok(established) => Some(begin(proxy, client.stream, established)),
@@ -158,14 +159,13 @@ async fn establish<'a, S: Io, D: Dial>(
     place: Unauthenticated,
     opened: &mut Option<Opened>,
 ) -> Result<Established<'a, D::Io>, Refusal> {
-    let claim = claim(proxy, client);
-    let identity = authenticate(client, &claim, &proxy.targets, &proxy.admission).await?;
-    drop(place);
+    let (identity, deadline) = identity(proxy, client, arrival, place).await?;
     let permit = admit(proxy, client, &identity, arrival)?;
+    let ready = ready(proxy, client, &permit, &identity.target, deadline, opened);
     let ready = tokio::select! {
         biased;
         ending = permit.ended() => Err(Refusal::Ended(ending.into())),
-        ready = ready(proxy, client, &permit, &identity.target, arrival.deadline, opened) => ready,
+        ready = within(deadline, ready) => ready,
     };
     let (origin, upstream, registration) = ready?;
     Ok(Established {
@@ -175,6 +175,35 @@ async fn establish<'a, S: Io, D: Dial>(
         registration,
         origin,
     })
+}
+
+/// Who the client is, and until when it must be ready for its first query. One that asks for its
+/// session first may take as long as people take to decide.
+async fn identity<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    client: &mut Client<S>,
+    arrival: Arrival,
+    place: Unauthenticated,
+) -> Result<(Identity, Instant), Refusal> {
+    let claim = claim(proxy, client);
+    let Some(wish) = Wish::take(&mut client.startup).map_err(Refusal::Wish)? else {
+        let known = authenticate(client, &claim, &proxy.targets, &proxy.admission);
+        return Ok((within(arrival.deadline, known).await?, arrival.deadline));
+    };
+    let asking = asking::identify(proxy, client, &claim, wish, arrival.peer);
+    let asking = within(arrival.deadline, asking).await?;
+    drop(place);
+    let identity = asking::session(proxy, client, &claim, asking).await?;
+    Ok((identity, Instant::now() + proxy.settings.handshake_timeout))
+}
+
+/// Runs a step that has to be done by then.
+async fn within<T>(
+    deadline: Instant,
+    step: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let done = timeout_at(deadline, step).await;
+    done.unwrap_or(Err(Refusal::Timeout))
 }
 
 /// Records, connects and greets, under the permit.
@@ -198,7 +227,7 @@ async fn ready<'a, S: Io, D: Dial>(
         client.startup.minor >= 2,
     );
     greet(
-        &mut client.stream,
+        client,
         &upstream.parameters,
         registration.key(),
         upstream.status,
@@ -333,6 +362,7 @@ fn notices<D>(proxy: &Proxy<D>, permit: &Permit) -> Vec<(Instant, Notice)> {
             let left = humantime::format_duration(*before);
             let notice = Notice {
                 message: format!("hallpass: session {} ends in {left}", connection.session),
+                detail: None,
                 hint: Some(format!(
                     "For more time ask again when it has ended: hallpass request {}",
                     connection.target

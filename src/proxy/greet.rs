@@ -6,21 +6,25 @@ use pgwire::messages::response::{ReadyForQuery, TransactionStatus};
 use pgwire::messages::startup::{Authentication, BackendKeyData, SecretKey};
 
 use super::dial::Io;
+use super::handshake::Client;
 use crate::pg::startup::CancelKey;
-use crate::pg::{Malformed, Stream, StreamError};
-use crate::tls::MaybeTls;
+use crate::pg::{Malformed, StreamError};
 
-/// Sends AuthenticationOk, the upstream's parameters, the key, and ReadyForQuery.
+/// Sends AuthenticationOk (unless the client has it), the upstream's parameters, the key, and
+/// ReadyForQuery.
 ///
 /// # Errors
 /// [`StreamError`]
 pub(super) async fn greet<S: Io>(
-    stream: &mut Stream<MaybeTls<S>>,
+    client: &mut Client<S>,
     parameters: &Bytes,
     key: CancelKey,
     status: u8,
 ) -> Result<(), StreamError> {
-    stream.queue(&Authentication::Ok)?;
+    let stream = &mut client.stream;
+    if !std::mem::replace(&mut client.welcome, true) {
+        stream.queue(&Authentication::Ok)?;
+    }
     stream.queue_bytes(parameters);
     let secret = SecretKey::Bytes(key.secret);
     stream.queue(&BackendKeyData::new(key.process_id, secret))?;

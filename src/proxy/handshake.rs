@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pgwire::messages::startup::Authentication;
 use tokio_rustls::TlsAcceptor;
 
 use super::dial::Io;
@@ -26,6 +27,23 @@ pub(super) struct Client<S> {
     pub(super) stream: Stream<MaybeTls<S>>,
     pub(super) startup: Startup,
     pub(super) tls: Option<ClientTls>,
+    /// It has got AuthenticationOk.
+    pub(super) welcome: bool,
+}
+
+impl<S: Io> Client<S> {
+    /// Tells the client that it is known, once.
+    ///
+    /// # Errors
+    /// [`Refusal::Stream`]
+    pub(super) async fn welcome(&mut self) -> Result<(), Refusal> {
+        if !std::mem::replace(&mut self.welcome, true) {
+            let known = self.stream.queue(&Authentication::Ok);
+            known.map_err(|malformed| Refusal::Stream(malformed.into()))?;
+            self.stream.flush().await?;
+        }
+        Ok(())
+    }
 }
 
 /// TLS towards a client.
@@ -189,6 +207,7 @@ fn opening<S: Io>(
             stream,
             startup,
             tls,
+            welcome: false,
         })),
         Packet::Cancel(key) => Ok(Opening::Cancel(key)),
         Packet::Unsupported { major, minor } => {

@@ -1,6 +1,7 @@
 //! The data plane. One connection's life is read top to bottom in `connection`; each phase has
 //! a file of its own, and the value that a phase yields proves that it was passed.
 
+mod asking;
 mod authenticate;
 mod cancel;
 mod closing;
@@ -19,6 +20,7 @@ mod relay;
 mod targets;
 mod upstream;
 mod values;
+mod wish;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,7 @@ pub use self::dial::{Dial, TcpDialer};
 pub use self::listener::{Listener, Unauthenticated, listen};
 pub use self::targets::{Endpoint, ProxyTarget, Targets};
 use crate::admission::Admission;
+use crate::asking::Desk;
 use crate::audit::Recorder;
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
@@ -61,6 +64,8 @@ pub struct Proxy<D> {
     pub targets: Targets,
     /// Who is let in.
     pub admission: Arc<Admission>,
+    /// Where clients ask to be let in.
+    pub desk: Arc<dyn Desk>,
     /// Where everything is recorded.
     pub recorder: Recorder,
     /// What time it is.

@@ -1,6 +1,7 @@
 //! What a client is told when it is refused: an allow-list, so that nothing else gets out.
 
 use crate::admission::Denial;
+use crate::asking::Declined;
 use crate::audit::Unavailable;
 use crate::pg::{ErrorReply, SqlState, StreamError};
 
@@ -36,6 +37,15 @@ pub(super) enum Refusal {
         /// The target that the client named.
         target: String,
     },
+    /// What it says about its session in its startup message makes no sense.
+    #[error("a wish that makes no sense: {0}")]
+    Wish(String),
+    /// The client would send its access token in the clear.
+    #[error("an access token in the clear")]
+    TokenInTheClear,
+    /// The client is known and asked for a session, and does not get it.
+    #[error("declined: {}", .0.message)]
+    Declined(Declined),
     /// The client is known and may not do this.
     #[error("denied: {0}")]
     Denied(Denial),
@@ -62,6 +72,9 @@ impl Refusal {
             Self::Version(..) => "version",
             Self::TlsRequired => "tls_required",
             Self::Authentication { .. } => "authentication",
+            Self::Wish(_) => "wish",
+            Self::TokenInTheClear => "tls_required",
+            Self::Declined(_) => "declined",
             Self::Denied(denial) => denial.label(),
             Self::Audit(_) => "audit_unavailable",
             Self::Upstream(_) => "upstream",
@@ -93,6 +106,18 @@ impl Refusal {
             )
             .hint("Connect with sslmode=verify-full (or at least sslmode=require)."),
             Self::Authentication { target, .. } => not_let_in(target),
+            Self::Wish(problem) => {
+                ErrorReply::new(SqlState::INVALID_PARAMETER, format!("hallpass: {problem}"))
+            }
+            Self::TokenInTheClear => ErrorReply::new(
+                SqlState::INVALID_AUTHORIZATION,
+                "hallpass: access tokens are taken under TLS only, and TLS is off here",
+            )
+            .hint("Ask with `hallpass request`, or tell an operator to set proxy.tls."),
+            Self::Declined(Declined { message, hint }) => ErrorReply {
+                hint: hint.clone(),
+                ..ErrorReply::new(SqlState::INVALID_AUTHORIZATION, message)
+            },
             Self::Denied(denial) => denied(denial),
             Self::Audit(why) => audit_unavailable(*why),
             Self::Upstream(error) => error.reply()?,
@@ -112,10 +137,16 @@ fn not_let_in(target: &str) -> ErrorReply {
         SqlState::INVALID_AUTHORIZATION,
         "hallpass: no live session lets you in with this user and password",
     )
-    .hint(format!(
+    .hint(how_to_ask(&target))
+}
+
+/// The lines to type for who wants in: by the command line, or by connecting.
+pub(super) fn how_to_ask(target: &str) -> String {
+    format!(
         "Ask for access with: hallpass request {target} --for 30m --reason \"...\", and when it is \
-         approved, connect with: hallpass connect {target}"
-    ))
+         approved, connect with: hallpass connect {target}. Or ask by connecting, with an access \
+         token as password and PGOPTIONS='-c hallpass.reason=WHY -c hallpass.for=30m'"
+    )
 }
 
 fn denied(denial: &Denial) -> ErrorReply {

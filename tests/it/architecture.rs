@@ -19,11 +19,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("audit", &["access", "clock", "secret", "sql", "telemetry"]),
     ("store", &["access", "audit", "clock"]),
     ("admission", &["access", "clock", "secret", "telemetry"]),
+    ("asking", &["access", "secret"]),
     (
         "proxy",
         &[
             "access",
             "admission",
+            "asking",
             "audit",
             "clock",
             "pg",
@@ -38,6 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "access",
             "admission",
+            "asking",
             "audit",
             "clock",
             "identity",

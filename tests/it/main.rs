@@ -14,6 +14,7 @@
 )]
 
 mod architecture;
+mod asking;
 mod cli;
 mod clients;
 mod demo;

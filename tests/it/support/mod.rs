@@ -6,6 +6,7 @@
 )]
 
 pub mod certificates;
+pub mod desk;
 pub mod hallpass;
 pub mod in_process;
 pub mod ledger;

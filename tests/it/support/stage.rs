@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hallpass::access::{Databases, RequestId, Session, SessionId, SessionState, Target};
 use hallpass::admission::Admission;
+use hallpass::asking::Desk;
 use hallpass::audit::{self, Record, Recorder, Redaction, SigningKey};
 use hallpass::clock::Clock;
 use hallpass::proxy::{
@@ -21,6 +22,7 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::desk::Scripted;
 use super::wire::{Greeting, Wire};
 
 /// The process id of scripted upstreams.
@@ -62,6 +64,9 @@ impl Default for Plot {
 pub struct Stage {
     proxy: Arc<Proxy<Fakes>>,
     dialled: Mutex<mpsc::Receiver<DuplexStream>>,
+    /// Where clients without a session ask.
+    pub desk: Arc<Scripted>,
+    clock: Clock,
     folder: TempDir,
     session: SessionId,
 }
@@ -92,7 +97,8 @@ impl Plot {
         };
         let (recorder, _) = Recorder::start(&settings, clock.clone(), metrics.clone()).unwrap();
         let admission = Admission::new(ServerKey::generate(), clock.clone(), metrics.clone());
-        let session = session(clock.now());
+        let session = session("maya", clock.now());
+        let desk = Scripted::new(clock.clone());
         assert!(admission.open(&session));
         let targets = Targets::default();
         targets.replace(vec![self.target()]);
@@ -107,10 +113,11 @@ impl Plot {
             },
             targets,
             admission: Arc::new(admission),
+            desk: Arc::clone(&desk) as Arc<dyn Desk>,
             recorder,
             metrics,
             tls: self.tls.then(|| Arc::new(certificate(&folder, &clock))),
-            clock,
+            clock: clock.clone(),
             denials: Denials::default(),
             cancels: Cancels::default(),
             dialer: Fakes(fakes),
@@ -119,6 +126,8 @@ impl Plot {
         Stage {
             proxy: Arc::new(proxy),
             dialled: Mutex::new(dialled),
+            desk,
+            clock,
             folder,
             session: session.id,
         }
@@ -149,11 +158,11 @@ impl Plot {
     }
 }
 
-fn session(now: Timestamp) -> Session {
+fn session(holder: &str, now: Timestamp) -> Session {
     Session {
         id: SessionId::from_random(7),
         request: RequestId::from_random(7),
-        principal: "maya".parse().unwrap(),
+        principal: holder.parse().unwrap(),
         target: "orders-ro".parse().unwrap(),
         reason: "INC-4312".to_owned(),
         approved_by: "dana".parse().unwrap(),
@@ -184,6 +193,13 @@ impl Stage {
             ..Plot::default()
         };
         plot.stage()
+    }
+
+    /// Opens a session for orders-ro; when it ends.
+    pub fn open(&self, holder: &str) -> Timestamp {
+        let session = session(holder, self.clock.now());
+        assert!(self.proxy.admission.open(&session));
+        session.expires_at
     }
 
     /// The session's secret.

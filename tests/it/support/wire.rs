@@ -61,6 +61,15 @@ impl Frame {
         fields
     }
 
+    /// The fields of a NoticeResponse.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn notice(&self) -> Fields {
+        assert_eq!(self.tag, b'N', "{self:?}");
+        self.fields()
+    }
+
     fn fields(&self) -> Fields {
         let fields = self.body.strip_suffix(b"\0\0").expect("an end of fields");
         fields

@@ -1,0 +1,142 @@
+//! Somebody asks by connecting: the request they have for the target, or a new one, and what
+//! becomes of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::access::{Caller, RequestId, RequestState, SessionId, TargetName};
+use crate::asking::{Ask, Asked, Declined, Desk, Verdict};
+use crate::secret::Secret;
+
+use super::{Control, Error, RequestStatus};
+
+/// What is asked for if nothing is said.
+const DURATION: Duration = Duration::from_secs(3600);
+/// How long one look for a decision may take; then it is looked again.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// The control plane as the data plane sees it.
+pub struct FrontDesk(pub Arc<Control>);
+
+#[async_trait]
+impl Desk for FrontDesk {
+    async fn identify(&self, name: &str, token: &Secret, address: IpAddr) -> Option<Caller> {
+        let caller = self.0.authenticate(token, Some(address)).await;
+        let caller = caller.inspect_err(|error| tracing::warn!(%error, "reading a token"));
+        caller
+            .ok()
+            .flatten()
+            .filter(|caller| caller.name.as_str() == name)
+    }
+
+    async fn ask(&self, caller: &Caller, ask: &Ask) -> Result<Asked, Declined> {
+        self.0.ask(caller, ask).await.map_err(|error| Declined {
+            message: format!("hallpass: {error}"),
+            hint: None,
+        })
+    }
+
+    async fn decided(&self, caller: &Caller, request: RequestId) -> Verdict {
+        self.0.verdict(caller, request).await
+    }
+}
+
+impl Control {
+    /// Files a request, or finds the pending one that the caller has for the target: who connects
+    /// again, for whatever reason, goes on waiting for the same decision.
+    ///
+    /// # Errors
+    /// As [`Control::submit`].
+    pub async fn ask(self: &Arc<Self>, caller: &Caller, ask: &Ask) -> Result<Asked, Error> {
+        let pending = self.requests(caller, true).await?;
+        let own = |it: &RequestStatus| {
+            it.request.requester == caller.name && it.request.target == ask.target
+        };
+        let before = pending.into_iter().find(own);
+        let again = before.is_some();
+        let status = match before {
+            Some(status) => status,
+            None => {
+                let longest = self.longest(&ask.target);
+                let duration = ask.duration.unwrap_or_else(|| longest.min(DURATION));
+                self.submit(caller, &ask.target, duration, &ask.reason)
+                    .await?
+            }
+        };
+        let request = status.request;
+        Ok(Asked {
+            approvers: Vec::new(),
+            request: request.id,
+            duration: request.duration,
+            reason: request.reason,
+            again,
+            link: None,
+            lapses_at: request.lapses_at,
+        })
+    }
+
+    /// Returns when the request is decided and, if it was granted, its session is open.
+    pub async fn verdict(&self, caller: &Caller, id: RequestId) -> Verdict {
+        let declined = |message: String| {
+            Verdict::Refused(Declined {
+                message,
+                hint: None,
+            })
+        };
+        let request = loop {
+            match self.decided_request(caller, id, LOOK).await {
+                Ok(status) if status.request.state == RequestState::Pending => {}
+                Ok(status) => break status.request,
+                Err(error) => return declined(format!("hallpass: {error}")),
+            }
+        };
+        match request.state {
+            RequestState::Approved { by, session, .. } => match self.opened(session).await {
+                Some(expires_at) => Verdict::Granted {
+                    by: by.to_string(),
+                    expires_at,
+                },
+                None => declined("hallpass: it was approved, but the session has ended".into()),
+            },
+            RequestState::Denied { by, reason, .. } => {
+                declined(format!("hallpass: {by} denied {id}: {reason}"))
+            }
+            RequestState::Withdrawn { .. } => declined(format!("hallpass: {id} was withdrawn")),
+            RequestState::Lapsed { .. } | RequestState::Pending => {
+                declined(format!("hallpass: {id} lapsed: nobody decided in time"))
+            }
+        }
+    }
+
+    /// When the session ends, as soon as clients are let in under it; `None` if it is over.
+    async fn opened(&self, id: SessionId) -> Option<Timestamp> {
+        let mut changes = self.changes();
+        loop {
+            changes.borrow_and_update();
+            let session = self.store.session(id).await.ok().flatten()?;
+            if session.state.is_final() || session.expires_at <= self.clock.now() {
+                return None;
+            }
+            let live = self
+                .admission
+                .live_session(&session.principal, &session.target);
+            if live == Some(id) {
+                return Some(session.expires_at);
+            }
+            changes.changed().await.ok()?;
+        }
+    }
+}
+
+impl Control {
+    /// The longest session for a target that there is.
+    fn longest(&self, target: &TargetName) -> Duration {
+        let rules = self.rules.load();
+        let known = rules.targets.get(target);
+        known.map_or(DURATION, |target| target.max_duration)
+    }
+}

@@ -1,0 +1,4 @@
+//! Clients that ask for a session by connecting.
+
+mod psql;
+mod scripted;
