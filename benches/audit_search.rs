@@ -257,6 +257,7 @@ fn started_by(origin: &Arc<Origin>, statement: u64, number: u64) -> Event {
         kind: StatementKind::Extended,
         name: None,
         portal: None,
+        types: Vec::new(),
         sql: Some(sql.as_str().into()),
         prepared: None,
         bound: None,

@@ -37,6 +37,7 @@ fn started(origin: &Arc<Origin>, statement: u64) -> Event {
         kind: StatementKind::Extended,
         name: Some(Text::from("P_0")),
         portal: None,
+        types: Vec::new(),
         sql: Some(Text::from(SQL)),
         prepared: None,
         bound: None,

@@ -40,6 +40,7 @@ fn statement(at: Timestamp, event: &Event, out: &mut Vec<u8>) -> Option<()> {
             kind,
             name,
             portal,
+            types,
             sql,
             prepared,
             bound,
@@ -52,6 +53,9 @@ fn statement(at: Timestamp, event: &Event, out: &mut Vec<u8>) -> Option<()> {
             fields.value("kind", kind);
             fields.text("name", name.as_ref());
             fields.text("portal", portal.as_ref());
+            if !types.is_empty() {
+                fields.value("types", types);
+            }
             fields.text("sql", sql.as_ref());
             fields.some("prepared", *prepared);
             fields.some("bound", *bound);
@@ -201,7 +205,8 @@ mod tests {
         let texts = [option::of(text()), option::of(text()), option::of(text())];
         let numbers = [option::of(any::<u64>()), option::of(any::<u64>())];
         let parameters = prop::collection::vec(parameter(), 0..4);
-        let rest = (option::of(any::<u32>()), 0..3u64);
+        let types = prop::collection::vec(any::<u32>(), 0..3);
+        let rest = (option::of(any::<u32>()), 0..3u64, types);
         (
             origin(),
             any::<u64>(),
@@ -227,6 +232,7 @@ mod tests {
                         kind,
                         name,
                         portal,
+                        types: rest.2,
                         sql,
                         prepared,
                         bound,

@@ -387,6 +387,10 @@ pub enum Event {
         /// The prepared statement's name, if it has one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         name: Option<Text>,
+        /// With the text: the OIDs of its parameters' types as the client's Parse fixes them, 0 where
+        /// it leaves one to the server; absent if it leaves all.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        types: Vec<u32>,
         /// The text, unless it is in parts.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sql: Option<Text>,
@@ -407,6 +411,10 @@ pub enum Event {
         /// The portal's name, if it has one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         portal: Option<Text>,
+        /// With the text: the OIDs of its parameters' types as the client's Parse fixes them, 0 where
+        /// it leaves one to the server; absent if it leaves all.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        types: Vec<u32>,
         /// The text, as it was last prepared under that name; absent where it is recorded elsewhere.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sql: Option<Text>,
@@ -435,6 +443,10 @@ pub enum Event {
         /// The portal's name, if it has one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         portal: Option<Text>,
+        /// With the text: the OIDs of its parameters' types as the client's Parse fixes them, 0 where
+        /// it leaves one to the server; absent if it leaves all.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        types: Vec<u32>,
         /// The text; of an `Execute`, as it was last prepared under that name. Absent where it is
         /// in `prepared`, in `bound` or in parts, or where the name was defined in SQL.
         #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -313,6 +313,7 @@ mod tests {
             origin: Arc::clone(&a),
             statement: 1,
             name: Some("q".into()),
+            types: Vec::new(),
             sql: Some("select $1".into()),
             parts: 0,
         };
@@ -321,6 +322,7 @@ mod tests {
             statement: 2,
             name: Some("q".into()),
             portal: Some("p".into()),
+            types: Vec::new(),
             sql: None,
             prepared: Some(1),
             parameters: vec![Parameter::Text("x".into())],

@@ -107,6 +107,12 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
+    /// Goes behind the next such byte.
+    pub(super) fn beyond(&mut self, byte: u8) -> Option<()> {
+        let at = memchr::memchr(byte, self.0)?;
+        self.skip(at + 1)
+    }
+
     fn skip(&mut self, bytes: usize) -> Option<()> {
         self.0 = self.0.get(bytes..)?;
         Some(())

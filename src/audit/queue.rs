@@ -41,7 +41,7 @@ pub(super) struct Place<'a> {
 
 /// A queue.
 pub(super) fn queue() -> (Sender, Receiver) {
-    // The room bounds it.
+    #[expect(clippy::disallowed_methods, reason = "the room bounds it")]
     let (sender, receiver) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(MOST as usize));
     let sender = Sender {

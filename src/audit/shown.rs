@@ -41,6 +41,9 @@ impl<'a> Shown<'a> {
                 cursor.escaped()?;
             }
         }
+        if cursor.expect(b",\"types\":[").is_some() {
+            cursor.beyond(b']')?;
+        }
         let before = cursor.0;
         cursor.expect(b",\"sql\":\"")?;
         cursor.escaped()?;
@@ -123,6 +126,11 @@ mod tests {
         };
         let with = |value| executed(&origin, 1, Some("a \"{\\ $1"), (None, None), vec![value]);
         assert!(plain(&started(&origin, 1, "select 1")));
+        let mut typed = with(Parameter::Null);
+        if let Event::StatementStarted { types, .. } = &mut typed {
+            *types = vec![23, 0];
+        }
+        assert!(plain(&typed));
         assert!(plain(&finished(&origin, 1, 2)));
         for value in [
             Parameter::Null,

@@ -24,6 +24,17 @@ pub struct Parse<'a> {
     pub types: Vec<u32>,
 }
 
+impl Parse<'_> {
+    /// The same, with no types if it leaves all to the server.
+    #[must_use]
+    pub fn without_empty_types(mut self) -> Self {
+        if self.types.iter().all(|oid| *oid == 0) {
+            self.types.clear();
+        }
+        self
+    }
+}
+
 /// Reads a `Parse`.
 ///
 /// # Errors

@@ -29,11 +29,14 @@ impl Message {
         body.string().map(Text::from)
     }
 
-    /// The text of a Parse.
-    pub(super) fn parse(&self) -> Option<Text> {
+    /// The text of a Parse, and the types that it fixes.
+    pub(super) fn parse(&self) -> Option<(Text, Vec<u32>)> {
         let mut body = Body(&self.body);
         body.string()?;
-        body.string().map(Text::from)
+        let sql = body.string().map(Text::from)?;
+        let count = body.u16()?;
+        let types = (0..count).map(|_| body.u32()).collect::<Option<_>>()?;
+        Some((sql, types))
     }
 
     /// The parameters of a Bind.
@@ -76,6 +79,10 @@ impl<'a> Body<'a> {
 
     fn u16(&mut self) -> Option<u16> {
         Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.take(4)?.try_into().ok()?))
     }
 
     fn i32(&mut self) -> Option<i32> {
@@ -130,7 +137,8 @@ mod tests {
             Some("select 1".into())
         );
         let parse = message(&[b"name\0sele", b"ct $1\0\0\x01\0\0\0\x17"]);
-        assert_eq!((parse.parse(), parse.parts), (Some("select $1".into()), 2));
+        let expected = Some(("select $1".into(), vec![23]));
+        assert_eq!((parse.parse(), parse.parts), (expected, 2));
         assert_eq!(message(&[b"cut off"]).query(), None);
     }
 

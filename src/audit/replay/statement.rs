@@ -43,6 +43,10 @@ pub struct Statement {
     /// The text; `None` if only its name is on record, or what has it is not in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sql: Option<Text>,
+    /// The OIDs of the parameters' types as they were fixed with the text, 0 where one was left to
+    /// the server; empty if all were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<u32>,
     /// The parameters, or a function's arguments; `None` if what has them is not in the log.
     pub parameters: Option<Vec<Parameter>>,
     /// The OID of the function, of a function call.
@@ -88,6 +92,17 @@ pub struct End {
 }
 
 impl Statement {
+    fn text(&mut self, text: Option<(Text, Vec<u32>)>) {
+        let (sql, types) = text.unzip();
+        self.sql = sql;
+        self.types = types.unwrap_or_default();
+    }
+
+    /// Its text, with the types that were fixed with it.
+    fn with_types(&self) -> Option<(Text, Vec<u32>)> {
+        Some((self.sql.clone()?, self.types.clone()))
+    }
+
     /// What became of it.
     pub fn outcome(&self) -> Option<Outcome> {
         self.end.as_ref().map(|end| end.outcome)
@@ -193,6 +208,7 @@ impl Joiner {
             origin,
             statement,
             name,
+            types,
             sql,
             parts,
         } = &record.event
@@ -202,7 +218,9 @@ impl Joiner {
         let mut new = new(record, origin.connection, *statement, Step::Prepared);
         new.name.clone_from(name);
         let whole = self.message((origin.connection, *statement), *parts);
-        new.sql = sql.clone().or_else(|| whole?.parse());
+        let whole = whole.and_then(|whole| whole.parse());
+        let here = sql.clone().map(|sql| (sql, types.clone()));
+        new.text(here.or(whole));
         self.push(new);
     }
 
@@ -211,6 +229,7 @@ impl Joiner {
             origin,
             statement,
             name,
+            types,
             sql,
             prepared,
             parameters,
@@ -223,7 +242,8 @@ impl Joiner {
         let mut new = new(record, origin.connection, *statement, Step::Bound);
         new.name.clone_from(name);
         let text = self.of(origin.connection, *prepared);
-        new.sql = sql.clone().or_else(|| text?.sql.clone());
+        let here = sql.clone().map(|sql| (sql, types.clone()));
+        new.text(here.or_else(|| text?.with_types()));
         new.parameters = match parts {
             0 => Some(parameters.clone()),
             parts => self
@@ -239,6 +259,7 @@ impl Joiner {
             statement,
             kind,
             name,
+            types,
             sql,
             prepared,
             bound,
@@ -255,15 +276,18 @@ impl Joiner {
         new.kind = Some(*kind);
         new.name.clone_from(name);
         new.function = *function;
-        new.sql.clone_from(sql);
+        new.text(sql.clone().map(|sql| (sql, types.clone())));
         new.parameters = Some(parameters.clone());
-        if let Some(text) = self.of(connection, *prepared) {
-            new.sql = new.sql.or_else(|| text.sql.clone());
+        if new.sql.is_none() {
+            let text = self.of(connection, *prepared);
+            new.text(text.and_then(Statement::with_types));
         }
         if bound.is_some() {
             let bound = self.of(connection, *bound);
             new.parameters = bound.and_then(|it| it.parameters.clone());
-            new.sql = new.sql.or_else(|| bound?.sql.clone());
+            if new.sql.is_none() {
+                new.text(bound.and_then(Statement::with_types));
+            }
             new.portal = bound.map_or(new.number, |it| it.portal);
         }
         if !self.executed.insert((connection, new.portal)) {
@@ -333,6 +357,7 @@ fn new(record: &Record, connection: ConnectionId, number: u64, step: Step) -> St
         kind: None,
         name: None,
         sql: None,
+        types: Vec::new(),
         parameters: Some(Vec::new()),
         function: None,
         portal: number,

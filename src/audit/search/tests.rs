@@ -183,6 +183,7 @@ fn prepared(origin: &Arc<Origin>, statement: u64, sql: Option<&str>, parts: u64)
         origin: Arc::clone(origin),
         statement,
         name: None,
+        types: Vec::new(),
         sql: sql.map(Text::from),
         parts,
     }
@@ -194,6 +195,7 @@ fn bound(origin: &Arc<Origin>, statement: u64, prepared: u64, value: Parameter) 
         statement,
         name: None,
         portal: None,
+        types: Vec::new(),
         sql: None,
         prepared: Some(prepared),
         parameters: vec![value],

@@ -132,6 +132,7 @@ fn started(statement: u64) -> Event {
         kind: StatementKind::Simple,
         name: None,
         portal: None,
+        types: Vec::new(),
         sql: Some("select 1".into()),
         prepared: None,
         bound: None,

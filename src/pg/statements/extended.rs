@@ -19,6 +19,7 @@ const INLINE: usize = 8 * 1024;
 impl Tracker {
     pub(super) fn parse(&mut self, parse: Parse<'_>, now: Instant, facts: &mut Vec<Fact>) {
         self.settle(facts);
+        let parse = parse.without_empty_types();
         let name = name(parse.name);
         let held = name.len() + parse.sql.len() + 4 * parse.types.len();
         let lease = (parse.sql.len() <= INLINE)
@@ -41,6 +42,7 @@ impl Tracker {
             let statement = self.number();
             let source = Source {
                 sql: Some(sql),
+                types: parse.types.clone(),
                 prepared: None,
                 name: name.clone(),
             };

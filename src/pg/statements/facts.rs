@@ -30,6 +30,8 @@ pub enum Parameter {
 pub struct Source {
     /// The text.
     pub sql: Option<Bytes>,
+    /// With the text: the OIDs of the parameter types that the client fixes; empty if it fixes none.
+    pub types: Vec<u32>,
     /// The number of the fact that holds the text.
     pub prepared: Option<u64>,
     /// The prepared statement's name; empty if it has none.

@@ -116,8 +116,10 @@ impl Started {
 impl Source {
     /// What is known of the text that `name` stands for.
     fn of(name: &Bytes, definition: Option<&Definition>) -> Self {
+        let with_text = definition.filter(|it| it.sql.is_some());
         Self {
-            sql: definition.and_then(|it| it.sql.clone()),
+            sql: with_text.and_then(|it| it.sql.clone()),
+            types: with_text.map_or_else(Vec::new, |it| it.types.clone()),
             prepared: definition.and_then(|it| set(&it.recorded)),
             name: name.clone(),
         }

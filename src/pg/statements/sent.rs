@@ -95,6 +95,7 @@ impl Tracker {
             let statement = self.number();
             let source = Source {
                 sql: definition.sql.clone(),
+                types: definition.types.clone(),
                 prepared: None,
                 name: definition.name.clone(),
             };

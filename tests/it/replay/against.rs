@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
 use tokio_postgres::types::ToSql;
 
 use super::Recorded;
 use crate::support::login::{Login, said};
 use crate::support::postgres::Cluster;
+use crate::support::raw_client::{RawClient, SYNC, execute};
 
 /// What psql runs: several statements in one text, transactions, savepoints, errors, cursors, COPY.
 const SCRIPT: &str = r#"
@@ -131,6 +134,37 @@ async fn on_a_clone_everything_is_the_same_and_nothing_is_committed() {
         assert!(again.total("same") > 150, "{}", again.report["totals"]);
         assert_eq!(login.ask(STATE), before);
     }
+}
+
+/// Runs `sql` with one parameter of the type `oid`, in text format.
+async fn typed(login: &Login, sql: &str, oid: u32, value: &str) {
+    let mut client = RawClient::login(login).await;
+    let mut bytes = BytesMut::new();
+    frontend::parse("", sql, [oid], &mut bytes).unwrap();
+    // What follows its Parse.
+    let whole = execute(sql, &[value]);
+    let parse = usize::try_from(u32::from_be_bytes(whole[1..5].try_into().unwrap())).unwrap() + 1;
+    bytes.extend_from_slice(&whole[parse..]);
+    bytes.extend_from_slice(SYNC);
+    client.send(&bytes).await;
+    client.until(b'C').await;
+    client.hang_up().await;
+}
+
+#[tokio::test]
+async fn parameters_have_the_types_that_the_client_fixed() {
+    let recorded = Recorded::start().await;
+    let login = recorded.login().clone();
+    // Without the type the server could not tell which to_char is meant, nor what is asked for.
+    typed(&login, "select to_char($1, '999')", 23, "42").await;
+    typed(&login, "select pg_typeof($1)", 1700, "42").await;
+    let long = format!("select to_char($1, '999') /* {} */", "x".repeat(100_000));
+    typed(&login, &long, 23, "42").await;
+    recorded.settle().await;
+    let clone = Cluster::start();
+    let again = recorded.again(&clone, &[]);
+    assert_eq!(again.code(), 0, "{:#?}", again.with_result("different"));
+    assert_eq!(again.total("same"), 3);
 }
 
 #[tokio::test]

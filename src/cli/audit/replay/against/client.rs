@@ -26,6 +26,8 @@ pub(super) struct Client {
 pub(super) struct Extended<'a> {
     pub(super) name: &'a [u8],
     pub(super) sql: &'a [u8],
+    /// The types that the text fixes of its parameters.
+    pub(super) types: &'a [u32],
     pub(super) parameters: &'a [Parameter],
     pub(super) portal: &'a [u8],
     /// How many rows at most; 0 is all.
@@ -62,7 +64,7 @@ impl Client {
 
     /// Prepares, binds and executes.
     pub(super) async fn extended(&mut self, it: &Extended<'_>) -> Result<Seen, Lost> {
-        self.prepare(it.name, it.sql, it.parameters)?;
+        self.prepare(it.name, (it.sql, it.types), it.parameters)?;
         self.stream
             .queue_bytes(&wire::bind(it.portal, it.name, it.parameters)?);
         self.go_on(it.portal, it.rows, it.stays).await
@@ -86,10 +88,10 @@ impl Client {
     pub(super) async fn only_prepare(
         &mut self,
         name: &[u8],
-        sql: &[u8],
+        text: (&[u8], &[u32]),
         parameters: Option<&[Parameter]>,
     ) -> Result<Seen, Lost> {
-        self.prepare(name, sql, parameters.unwrap_or_default())?;
+        self.prepare(name, text, parameters.unwrap_or_default())?;
         if let Some(parameters) = parameters {
             self.stream.queue_bytes(&wire::bind(b"", name, parameters)?);
         }
@@ -112,7 +114,12 @@ impl Client {
     }
 
     /// Parses what is not prepared under its name already.
-    fn prepare(&mut self, name: &[u8], sql: &[u8], parameters: &[Parameter]) -> Result<(), Lost> {
+    fn prepare(
+        &mut self,
+        name: &[u8],
+        (sql, types): (&[u8], &[u32]),
+        parameters: &[Parameter],
+    ) -> Result<(), Lost> {
         if !name.is_empty() {
             if self.prepared.get(name).is_some_and(|it| *it == sql) {
                 return Ok(());
@@ -122,7 +129,7 @@ impl Client {
             self.prepared.insert(name, sql);
         }
         self.stream
-            .queue_bytes(&wire::parse(name, sql, parameters)?);
+            .queue_bytes(&wire::parse(name, sql, types, parameters)?);
         Ok(())
     }
 

@@ -8,6 +8,9 @@ use crate::audit::{Copy, CopyDirection, Parameter};
 use crate::pg::StreamError;
 use crate::secret::hex;
 
+/// From here on a type may be another on another server.
+const FIRST_OF_USERS: u32 = 16384;
+
 /// The connection cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -45,14 +48,21 @@ pub(super) fn query(sql: &[u8]) -> Result<Bytes, Lost> {
     message(b'Q', &[sql, b"\0"].concat())
 }
 
-/// `Parse`, with the types that are known of the parameters.
-pub(super) fn parse(name: &[u8], sql: &[u8], parameters: &[Parameter]) -> Result<Bytes, Lost> {
+/// `Parse`, with the types that were fixed then, and those that are known of the parameters.
+pub(super) fn parse(
+    name: &[u8],
+    sql: &[u8],
+    types: &[u32],
+    parameters: &[Parameter],
+) -> Result<Bytes, Lost> {
     let mut body = BytesMut::from(&[name, b"\0", sql, b"\0"].concat()[..]);
-    body.put_u16(count(parameters)?);
-    for parameter in parameters {
-        body.put_u32(match parameter {
-            Parameter::Binary { oid, .. } => *oid,
-            _ => 0,
+    let all = types.len().max(parameters.len());
+    body.put_u16(u16::try_from(all).map_err(|_| Lost::new("more than 65535 parameters"))?);
+    for at in 0..all {
+        let fixed = types.get(at).filter(|oid| **oid < FIRST_OF_USERS);
+        body.put_u32(match parameters.get(at) {
+            Some(Parameter::Binary { oid, .. }) if *oid != 0 => *oid,
+            _ => fixed.copied().unwrap_or(0),
         });
     }
     message(b'P', &body)

@@ -137,6 +137,7 @@ fn to_run(statement: &Statement, plan: &Plan) -> Option<Statement> {
         kind: Some(StatementKind::Simple),
         name: None,
         sql: Some(Text::from(&*instead)),
+        types: Vec::new(),
         parameters: Some(Vec::new()),
         function: None,
         continues: None,

@@ -179,6 +179,7 @@ impl Worker {
                 let statement = Extended {
                     name: b"",
                     sql: piece.sql.as_bytes(),
+                    types: &[],
                     parameters: &[],
                     portal: b"",
                     rows: 0,
@@ -239,7 +240,8 @@ impl Worker {
         }
         if statement.step != Step::Started {
             let bound = (statement.step == Step::Bound).then_some(parameters);
-            return self.client.only_prepare(name, sql, bound).await;
+            let text = (sql, &statement.types[..]);
+            return self.client.only_prepare(name, text, bound).await;
         }
         let suspended = statement.outcome() == Some(Outcome::Suspended);
         let rows = statement
@@ -263,6 +265,7 @@ impl Worker {
             .timed(&Extended {
                 name,
                 sql,
+                types: &statement.types,
                 parameters,
                 portal: &portal,
                 rows,
