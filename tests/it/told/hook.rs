@@ -85,7 +85,10 @@ async fn a_webhook_gets_what_happens_signed_and_a_repetition_is_known() {
     .await;
     let request = ask(&hallpass).await;
     decide(&hallpass, request, "approve", json!({ "duration": "10m" })).await;
-    let all = || async { (calls.lock().len() >= 3).then(|| calls.lock().clone()) };
+    let all = || async {
+        let calls = calls.lock();
+        (calls.len() >= 3).then(|| calls.clone())
+    };
     let got = wait::until_some("both arrive", SOON, all).await;
 
     let ids: Vec<&String> = got.iter().map(|it| &it.headers["webhook-id"]).collect();
