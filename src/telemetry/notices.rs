@@ -51,20 +51,29 @@ impl NoticeMetrics<'_> {
 
 impl Notices {
     pub(super) fn new(r: &Registry) -> Self {
-        let tries = Opts::new(
-            "hallpass_notices_total",
-            "Tries to deliver a notice, by outcome: delivered, failed (and tried again) or given_up.",
-        );
-        let oldest = Opts::new(
-            "hallpass_notice_oldest_seconds",
-            "The age of the oldest notice that a channel has yet to deliver.",
-        );
         Self {
             tries: register(
                 r,
-                IntCounterVec::new(tries, &["channel", "outcome"]).expect(VALID),
+                IntCounterVec::new(
+                    Opts::new(
+                        "hallpass_notices_total",
+                        "Tries to deliver a notice, by outcome: delivered, failed (and tried again) or given_up.",
+                    ),
+                    &["channel", "outcome"],
+                )
+                .expect(VALID),
             ),
-            oldest: register(r, GaugeVec::new(oldest, &["channel"]).expect(VALID)),
+            oldest: register(
+                r,
+                GaugeVec::new(
+                    Opts::new(
+                        "hallpass_notice_oldest_seconds",
+                        "The age of the oldest notice that a channel has yet to deliver.",
+                    ),
+                    &["channel"],
+                )
+                .expect(VALID),
+            ),
         }
     }
 

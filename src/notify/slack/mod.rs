@@ -11,7 +11,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Channel, Delivery, Failure, http};
+use super::{Channel, Delivery, Failure, Kind, Notice, http};
 use crate::access::RequestId;
 use crate::secret::Secret;
 
@@ -106,6 +106,18 @@ impl Slack {
         self.call("chat.postMessage", &body).await
     }
 
+    /// Says below the message, and in the channel, that it still waits: nobody is told of an update.
+    async fn remind(&self, place: &Place<'_>, notice: &Notice) -> Result<(), Failure> {
+        let body = json!({
+            "channel": place.channel,
+            "thread_ts": place.ts,
+            "reply_broadcast": true,
+            "text": blocks::escaped(&notice.headline()),
+            "mrkdwn": false,
+        });
+        self.call("chat.postMessage", &body).await.map(drop)
+    }
+
     /// Replaces the message; `None` if it is no longer there.
     async fn update(&self, place: &Place<'_>, message: &Value) -> Result<Option<Answer>, Failure> {
         let mut body = message.clone();
@@ -169,7 +181,12 @@ impl Channel for Slack {
     async fn deliver(&self, delivery: Delivery<'_>) -> Result<Option<String>, Failure> {
         let notice = delivery.notice;
         let message = blocks::message(notice);
-        let updated = match delivery.place.and_then(Place::parse) {
+        let place = delivery.place.and_then(Place::parse);
+        if let (Kind::Escalated, Some(place)) = (notice.kind, &place) {
+            self.remind(place, notice).await?;
+            return Ok(delivery.place.map(str::to_owned));
+        }
+        let updated = match place {
             Some(place) => self.update(&place, &message).await?,
             None => None,
         };
@@ -181,5 +198,97 @@ impl Channel for Slack {
         Ok(place
             .filter(|_| !notice.kind.is_final())
             .map(|(channel, ts)| format!("{channel}/{ts}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::{Path, State};
+    use axum::routing::post;
+    use axum::{Json, Router};
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::notify::notice::example;
+
+    type Calls = Arc<Mutex<Vec<(String, Value)>>>;
+
+    /// Says of every message that is to be updated that it is gone.
+    async fn answer(
+        State(calls): State<Calls>,
+        Path(method): Path<String>,
+        Json(body): Json<Value>,
+    ) -> Json<Value> {
+        let answer = match method.as_str() {
+            "chat.update" => json!({ "ok": false, "error": "message_not_found" }),
+            "chat.postEphemeral" => json!({ "ok": false, "error": "\u{1b}[2Jno" }),
+            _ => json!({ "ok": true, "channel": "C1", "ts": "7.7" }),
+        };
+        calls.lock().push((method, body));
+        Json(answer)
+    }
+
+    async fn slack() -> (Slack, Calls) {
+        let calls = Calls::default();
+        let router = Router::new().route("/{method}", post(answer));
+        let router = router.with_state(calls.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let slack = Slack::new(SlackSettings {
+            api: format!("http://{address}/").parse().unwrap(),
+            token: Secret::new("xoxb-1"),
+            signing_secret: Secret::new("s"),
+            channel: "C1".into(),
+            tls: Arc::new(tls),
+        });
+        (slack.unwrap(), calls)
+    }
+
+    async fn deliver(slack: &Slack, kind: Kind, place: &str) -> Option<String> {
+        let notice = example(kind);
+        let delivery = Delivery {
+            notice: &notice,
+            recipient: "",
+            place: Some(place),
+        };
+        slack.deliver(delivery).await.unwrap()
+    }
+
+    fn methods(calls: &Calls) -> Vec<String> {
+        let calls = std::mem::take(&mut *calls.lock());
+        calls.into_iter().map(|(method, _)| method).collect()
+    }
+
+    #[tokio::test]
+    async fn a_message_that_somebody_deleted_is_posted_again() {
+        let (slack, calls) = slack().await;
+        let place = deliver(&slack, Kind::Approved, "C1/1.1").await;
+        assert_eq!(place.as_deref(), Some("C1/7.7"));
+        assert_eq!(methods(&calls), ["chat.update", "chat.postMessage"]);
+    }
+
+    #[tokio::test]
+    async fn who_has_not_decided_is_reminded_below_the_message() {
+        let (slack, calls) = slack().await;
+        let place = deliver(&slack, Kind::Escalated, "C1/1.1").await;
+        assert_eq!(place.as_deref(), Some("C1/1.1"));
+        let reminder = calls.lock()[0].1.clone();
+        assert_eq!(reminder["thread_ts"], "1.1");
+        assert_eq!(reminder["reply_broadcast"], true);
+        assert_eq!(methods(&calls), ["chat.postMessage"]);
+    }
+
+    #[tokio::test]
+    async fn what_slack_says_of_a_failure_is_made_inert() {
+        let (slack, _) = slack().await;
+        let failure = slack.whisper("C1", "U1", "no").await.unwrap_err();
+        assert_eq!(failure, Failure::refused("Slack says \u{fffd}[2Jno"));
     }
 }
