@@ -25,6 +25,7 @@ pub mod config;
 pub mod control;
 pub mod http;
 pub mod identity;
+pub mod notify;
 pub mod pg;
 pub mod policy;
 pub mod proxy;

@@ -1,6 +1,7 @@
 //! The composition root: configuration -> parts -> listeners -> tasks -> drain.
 
 mod ending;
+mod notices;
 mod parts;
 mod server_key;
 mod shipping;
@@ -203,6 +204,8 @@ impl Hallpass {
         let control = Arc::clone(&parts.control);
         let until = stop.clone();
         self.services.spawn(async move { control.run(until).await });
+        let telling = Arc::clone(&parts.control).tell(stop.clone());
+        self.services.spawn(telling);
         self.services.spawn(Arc::clone(parts).keep_up(stop.clone()));
         let shipping = Shipping::open(
             &shipping::settings(config)?,
@@ -297,6 +300,7 @@ impl Parts {
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
             request_lapse: config.access.request_lapse,
+            telling: notices::telling(config, &clock)?,
             audit_folder: settings.folder.clone(),
             audit_key: settings.key.public(),
         });

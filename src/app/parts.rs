@@ -117,6 +117,7 @@ pub(super) fn endpoint(
 pub(super) fn identity(config: &Config, key: &ServerKey) -> Identity {
     let entry = |it: &PrincipalConfig| Entry {
         principal: it.principal.clone(),
+        email: it.email.clone(),
         token_sha256: it.token_sha256,
         mfa: it.mfa,
     };

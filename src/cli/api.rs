@@ -15,9 +15,10 @@ use super::settings::Settings;
 use crate::access::{PrincipalName, RequestId, SessionId, TokenId};
 use crate::http::types::{
     AccountView, Approve, Approved, ChangePassword, ConfirmTotp, ConnectionView, CreateAccount,
-    CreateToken, Done, Groups, HoldView, Login, NewToken, Problem, Reason, RecoveryCodes,
-    RequestView, Reset, SessionSecret, SessionView, SetUp, ShowPassword, StatementsQuery,
-    StatementsView, SubmitRequest, TargetView, TokenView, TotpBegun, Whoami,
+    CreateToken, Done, Groups, HoldView, Login, NewToken, NotifyTest, Problem, Reason,
+    RecoveryCodes, RequestView, Reset, SessionSecret, SessionView, SetUp, ShowPassword,
+    StatementsQuery, StatementsView, SubmitRequest, TargetView, TokenView, TotpBegun, TriedChannel,
+    Whoami,
 };
 use crate::secret::Secret;
 
@@ -175,6 +176,14 @@ impl Api {
         reason: &Reason,
     ) -> Result<RequestView, CliError> {
         self.post(&format!("requests/{id}/deny"), reason).await
+    }
+
+    /// Tries the channels of notices out.
+    pub(super) async fn notify_test(
+        &self,
+        test: &NotifyTest,
+    ) -> Result<Vec<TriedChannel>, CliError> {
+        self.post("notify/test", test).await
     }
 
     pub(super) async fn withdraw(&self, id: RequestId) -> Result<RequestView, CliError> {

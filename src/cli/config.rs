@@ -13,7 +13,7 @@ use super::serve::ServeArgs;
 use super::{Done, Global, out};
 use crate::access::Databases;
 use crate::config::{
-    Config, ConfigErrors, Finding, ListenerTls, PrincipalConfig, TargetConfig, Upstream,
+    Config, ConfigErrors, Finding, ListenerTls, Notify, PrincipalConfig, TargetConfig, Upstream,
     UpstreamTls,
 };
 
@@ -144,9 +144,27 @@ fn server(config: &Config) -> Vec<Vec<Cell>> {
         ("certificate", certificate),
         ("store", config.store.path.display().to_string()),
         ("audit", config.audit.folder.display().to_string()),
+        ("notices", notices(config.notify.as_ref())),
     ]
     .map(|(name, value)| vec![cell(name), cell(&value)])
     .into()
+}
+
+/// Where people are told.
+fn notices(notify: Option<&Notify>) -> String {
+    let Some(notify) = notify else {
+        return "none".to_owned();
+    };
+    let slack = notify.slack.iter();
+    let slack = slack.map(|it| format!("slack in {}", it.channel));
+    let email = notify.email.iter();
+    let email = email.map(|it| format!("email by {}:{}", it.server, it.port));
+    let webhooks = notify.webhooks.iter().map(|it| it.name.clone());
+    let all: Vec<String> = slack.chain(email).chain(webhooks).collect();
+    match all.is_empty() {
+        true => "none: [notify] has no channel".to_owned(),
+        false => all.join(", "),
+    }
 }
 
 fn tls(tls: ListenerTls) -> &'static str {
@@ -235,6 +253,7 @@ approvers = ["@leads"]
             "127.0.0.1:8432, TLS off",
             "maya",
             "orders_ro at 127.0.0.1:5432",
+            "none",
             "@leads",
         ] {
             assert!(text.contains(word), "{word} is not in {text}");

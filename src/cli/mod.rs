@@ -17,6 +17,7 @@ mod highlight;
 mod human;
 mod login;
 mod logout;
+mod notify;
 mod out;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod pager;
@@ -145,6 +146,7 @@ enum Command {
     Connections(connections::ConnectionsArgs),
     Connect(connect::ConnectArgs),
     Audit(audit::AuditArgs),
+    Notify(notify::NotifyArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -198,6 +200,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
         Command::Connections(_) => connections::run(global).await,
         Command::Connect(args) => connect::run(global, args).await,
         Command::Audit(args) => audit::run(global, args).await,
+        Command::Notify(args) => notify::run(global, args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Completions(args) => completions::run(&args),
     }
@@ -285,6 +288,7 @@ mod tests {
             "hallpass audit key --key-file audit.key",
             "hallpass audit verify --config hallpass.toml --closed",
             "hallpass audit verify --from d --key 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+            "hallpass notify test --channel slack -o json",
             "hallpass demo --once --dir d",
             "hallpass completions zsh",
         ] {

@@ -92,7 +92,7 @@ fn misfit(error: &Error, span: Range<usize>, path: &[String]) -> Misfit {
     };
     let message = if message.starts_with("unknown field") {
         unknown_key(message, &section, key)
-    } else if matches!(key, "password" | "token") {
+    } else if matches!(key, "password" | "token" | "signing_secret" | "secrets") {
         "must be { file = \"..\" } or { env = \"..\" }: the secret itself never stands here"
             .to_owned()
     } else {

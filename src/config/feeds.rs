@@ -185,7 +185,8 @@ fn host(url: &Url) -> String {
     host.trim_matches(['[', ']']).to_owned()
 }
 
-fn is_local(url: &Url) -> bool {
+/// Whether a URL leads to this machine.
+pub(super) fn is_local(url: &Url) -> bool {
     let host = host(url);
     let address = host.parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())

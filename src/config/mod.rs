@@ -9,6 +9,7 @@ mod document;
 mod error;
 mod feeds;
 mod identity;
+mod notify;
 mod people;
 mod principals;
 mod raw;
@@ -32,6 +33,7 @@ use check::{Check, why};
 pub use error::{ConfigErrors, Finding};
 pub use feeds::{Feed, Receiver};
 pub use identity::Identity;
+pub use notify::{Email, EmailTls, Notify, Slack, Webhook};
 use people::People;
 pub use ship::{LockMode, Ship};
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub access: Access,
     /// `[identity]`: how people and services prove who they are.
     pub identity: Identity,
+    /// `[notify]`: who is told what happens; `None`: nobody.
+    pub notify: Option<Notify>,
     /// `[log]`: hallpass's own log, on standard error.
     pub log: Log,
     /// `[principals.NAME]`: who there is.
@@ -173,6 +177,8 @@ pub struct Log {
 pub struct PrincipalConfig {
     /// The name, and `groups`: the groups that it belongs to (default: none).
     pub principal: Principal,
+    /// `email`: where notices reach them. Default: nowhere.
+    pub email: Option<String>,
     /// `token_sha256`: the SHA-256 of its API token, as `hallpass token new-hash` prints it. Required.
     pub token_sha256: [u8; 32],
     /// `mfa`: the token counts as a second factor (default false).
@@ -305,6 +311,7 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
         audit: audit::audit(check, &raw.audit, &data_dir, &people),
         access: server::access(check, &raw.access),
         identity: identity::identity(check, &raw.identity),
+        notify: notify::notify(check, &raw.notify),
         log: server::log(check, &raw.log),
         data_dir,
         proxy,

@@ -15,6 +15,7 @@ pub(super) fn principals(check: &mut Check<'_>, raw: &Named<RawPrincipal>) -> Ve
         let name_span = name.span();
         let mut section = Section::new(check, format!("principals.{name}"), name_span);
         let principal = principal(&mut section, name.get_ref(), raw);
+        let email = section.optional("email", &raw.email, values::email);
         let token = &raw.token_sha256;
         let like = "\"<64 hexadecimal digits>\", which `hallpass token new-hash` prints";
         let hash = section.required("token_sha256", token, like, values::sha256);
@@ -32,6 +33,7 @@ pub(super) fn principals(check: &mut Check<'_>, raw: &Named<RawPrincipal>) -> Ve
         }
         principals.extend(principal.map(|principal| PrincipalConfig {
             principal,
+            email,
             token_sha256: hash,
             mfa: raw.mfa.as_ref().is_some_and(|mfa| *mfa.get_ref()),
         }));

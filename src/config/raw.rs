@@ -61,6 +61,7 @@ pub(super) struct RawConfig {
     pub(super) audit: Table<RawAudit>,
     pub(super) access: Table<RawAccess>,
     pub(super) identity: Table<RawIdentity>,
+    pub(super) notify: Field<Table<RawNotify>>,
     pub(super) log: Table<RawLog>,
     pub(super) principals: Named<RawPrincipal>,
     pub(super) targets: Named<RawTarget>,
@@ -203,6 +204,46 @@ pub(super) struct RawIdentity {
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(super) struct RawNotify {
+    pub(super) link_base: Field<String>,
+    pub(super) slack: Field<Table<RawSlack>>,
+    pub(super) email: Field<Table<RawEmail>>,
+    pub(super) webhooks: Named<RawWebhook>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawSlack {
+    pub(super) channel: Field<String>,
+    pub(super) token: Field<Table<RawSecret>>,
+    pub(super) signing_secret: Field<Table<RawSecret>>,
+    pub(super) api: Field<String>,
+    pub(super) users: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawEmail {
+    pub(super) server: Field<String>,
+    pub(super) port: Field<i64>,
+    pub(super) tls: Field<String>,
+    pub(super) ca: Field<String>,
+    pub(super) user: Field<String>,
+    pub(super) password: Field<Table<RawSecret>>,
+    pub(super) from: Field<String>,
+    pub(super) recipients: Field<List>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawWebhook {
+    pub(super) url: Field<String>,
+    pub(super) secrets: Field<Vec<Spanned<Table<RawSecret>>>>,
+    pub(super) ca: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
     pub(super) format: Field<String>,
     pub(super) filter: Field<String>,
@@ -212,6 +253,7 @@ pub(super) struct RawLog {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawPrincipal {
     pub(super) groups: Field<List>,
+    pub(super) email: Field<String>,
     pub(super) token_sha256: Field<String>,
     pub(super) mfa: Field<bool>,
 }

@@ -16,6 +16,17 @@ pub(super) fn field(
     find(section.check, &at, raw.as_ref()?.get_ref())
 }
 
+/// The same for a key that must be there.
+pub(super) fn required(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    raw: &Field<Table<RawSecret>>,
+) -> Option<Secret> {
+    let like = "{ file = \"..\" } or { env = \"..\" }";
+    section.required(key, raw, like, |_: &Table<RawSecret>| Ok(()))?;
+    field(section, key, raw)
+}
+
 /// The secret that the table at `at` says where to find.
 pub(super) fn find(check: &mut Check<'_>, at: &At, source: &RawSecret) -> Option<Secret> {
     match (&source.file, &source.env) {

@@ -155,6 +155,13 @@ pub(super) fn text(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
+/// An e-mail address.
+pub(super) fn email(text: &str) -> Parsed<String> {
+    text.parse::<lettre::Address>()
+        .map(|address| address.to_string())
+        .map_err(|_| format!("`{text}` is not an e-mail address: write dana@example.com"))
+}
+
 /// 64 hexadecimal digits. What is wrong is not quoted: somebody may have put the token there.
 pub(super) fn sha256(text: &str) -> Parsed<[u8; 32]> {
     let wrong = || {

@@ -22,6 +22,7 @@ impl Control {
     /// If the store or the audit fails; then hallpass should not start.
     pub async fn recover(&self) -> Result<(), Error> {
         self.recover_holds().await?;
+        self.recover_channels().await?;
         self.patrol().await?;
         let live = Filter {
             open_only: true,

@@ -10,13 +10,16 @@ mod error;
 mod expire;
 mod gate;
 mod holds;
+mod notices;
 mod outbox;
 mod people;
 mod queries;
 mod read_audit;
 mod revoke;
 mod secret;
+mod slack;
 mod submit;
+mod try_channels;
 mod withdraw;
 
 #[cfg(test)]
@@ -45,12 +48,16 @@ use crate::store::{Act, Store};
 use crate::telemetry::Metrics;
 
 pub use crate::admission::ConnectionInfo;
+pub use crate::notify::slack::Signed as SlackCall;
 pub use asking::FrontDesk;
 pub use error::Error;
+pub use notices::Telling;
 pub use people::{Identity, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
 pub use secret::Granted;
+pub use slack::SlackRefusal;
+pub use try_channels::Tried;
 
 use gate::Gate;
 use people::{Failures, within_scope};
@@ -111,6 +118,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// How long a request waits for a decision.
     pub request_lapse: Duration,
+    /// How people are told.
+    pub telling: Telling,
     /// Where the audit is read.
     pub audit_folder: PathBuf,
     /// The public part of what signs it.
@@ -129,6 +138,7 @@ pub struct Control {
     clock: Clock,
     metrics: Arc<Metrics>,
     request_lapse: Duration,
+    telling: Telling,
     held: Held,
     audit_folder: PathBuf,
     audit_key: PublicKey,
@@ -154,6 +164,7 @@ impl Control {
             clock: parts.clock,
             metrics: parts.metrics,
             request_lapse: parts.request_lapse,
+            telling: parts.telling,
             held: Held::default(),
             audit_folder: parts.audit_folder,
             audit_key: parts.audit_key,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{Control, Identity, Parts, Rules};
+use super::{Control, Identity, Parts, Rules, Telling};
 use crate::access::{
     AccessRequest, Account, ApiToken, Caller, ConnectionId, Databases, Hold, Principal,
     PrincipalKind, PrincipalName, RequestId, Session, SessionId, Target, TargetName, TokenId,
@@ -22,8 +22,8 @@ use crate::identity::{Directory, Entry, Passwords, Sealing, hash};
 use crate::policy::{Grants, Lists};
 use crate::secret::{Secret, ServerKey};
 use crate::store::{
-    Accounts, Act, Change, Credentials, Due, Filter, NewToken, Proved, Sqlite, Store, StoreError,
-    Tokens,
+    Accounts, Act, Change, Credentials, Due, Filter, Letter, NewToken, Notices, Proved, Sqlite,
+    Store, StoreError, Tokens, Waiting,
 };
 use crate::telemetry::Metrics;
 
@@ -49,6 +49,16 @@ impl World {
     }
 
     pub(crate) fn start(dir: TempDir, clock: Clock) -> Self {
+        Self::start_with(dir, clock, Telling::default())
+    }
+
+    /// One that tells people, too.
+    pub(crate) fn telling(telling: Telling) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::start_with(dir, Clock::manual(at(1_000_000)), telling)
+    }
+
+    fn start_with(dir: TempDir, clock: Clock, telling: Telling) -> Self {
         let metrics = Arc::new(Metrics::new());
         let key = ServerKey::from_bytes([7; 32]);
         let admission = Arc::new(Admission::new(key, clock.clone(), Arc::clone(&metrics)));
@@ -70,6 +80,7 @@ impl World {
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
             request_lapse: HOUR,
+            telling,
             audit_folder: settings.folder.clone(),
             audit_key: settings.key.public(),
         });
@@ -210,6 +221,7 @@ fn identity(key: &ServerKey) -> Identity {
     let names = ["ada", "maya", "noor", "dana", "lee", "omar", "sam", "iris"];
     let entry = |name| Entry {
         principal: caller(name).principal,
+        email: Some(format!("{name}@example.com")),
         token_sha256: hash(&token(name)),
         mfa: false,
     };
@@ -444,5 +456,40 @@ impl Tokens for Faulty {
 
     async fn revoke_token(&self, id: TokenId, act: &Act) -> Result<(), StoreError> {
         self.writes()?.revoke_token(id, act).await
+    }
+}
+
+#[async_trait]
+impl Notices for Faulty {
+    async fn set_channels(&self, names: &[String]) -> Result<usize, StoreError> {
+        self.writes()?.set_channels(names).await
+    }
+
+    async fn letters(&self, channel: &str, now: Timestamp) -> Result<Vec<Letter>, StoreError> {
+        self.reads()?.letters(channel, now).await
+    }
+
+    async fn address_letter(&self, letter: i64, recipients: &[String]) -> Result<(), StoreError> {
+        self.writes()?.address_letter(letter, recipients).await
+    }
+
+    async fn letter_done(&self, letter: i64, place: Option<&str>) -> Result<(), StoreError> {
+        self.writes()?.letter_done(letter, place).await
+    }
+
+    async fn letter_dropped(&self, letter: i64) -> Result<(), StoreError> {
+        self.writes()?.letter_dropped(letter).await
+    }
+
+    async fn put_off(&self, letter: i64, until: Timestamp, all: bool) -> Result<(), StoreError> {
+        self.writes()?.put_off(letter, until, all).await
+    }
+
+    async fn hurry(&self, channel: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.writes()?.hurry(channel, now).await
+    }
+
+    async fn waiting(&self, channel: &str) -> Result<Waiting, StoreError> {
+        self.reads()?.waiting(channel).await
     }
 }

@@ -114,6 +114,32 @@ pub struct Approved {
     pub session: SessionView,
 }
 
+/// `POST /api/v1/notify/test`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyTest {
+    /// The only channel to try; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+}
+
+/// An item of the answer to `POST /api/v1/notify/test`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TriedChannel {
+    /// The channel: `slack`, `email`, or a webhook's name.
+    pub channel: String,
+    /// To whom, where it has recipients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// Whether it got there.
+    pub delivered: bool,
+    /// Why it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How long that took, in milliseconds.
+    pub milliseconds: u64,
+}
+
 /// A session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SessionView {

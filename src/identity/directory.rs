@@ -10,6 +10,8 @@ pub struct Entry {
     pub principal: Principal,
     /// The SHA-256 of their token.
     pub token_sha256: [u8; 32],
+    /// Where they are written to.
+    pub email: Option<String>,
     /// Whether their token counts as a second factor.
     pub mfa: bool,
 }
@@ -33,6 +35,11 @@ impl Directory {
                 found
             }
         })
+    }
+
+    /// All of them.
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
     }
 
     /// The one of this name, in whatever case.

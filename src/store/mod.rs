@@ -5,6 +5,7 @@
 
 mod accounts;
 mod holds;
+mod notices;
 mod queries;
 mod rows;
 mod schema;
@@ -25,6 +26,7 @@ use crate::access::{
 use crate::audit::Event;
 
 pub use accounts::{Accounts, Change, Credentials, Factor, Proved};
+pub use notices::{Letter, Notices, Waiting};
 pub use sqlite::Sqlite;
 pub use tokens::{NewToken, Tokens};
 
@@ -109,7 +111,7 @@ pub struct Due {
 
 /// Durable state. Every method may be dropped while it runs: it then happens whole or not at all.
 #[async_trait]
-pub trait Store: Accounts + Tokens {
+pub trait Store: Accounts + Notices + Tokens {
     /// Keeps a new request.
     async fn insert_request(&self, request: &AccessRequest, act: &Act) -> Result<(), StoreError>;
 

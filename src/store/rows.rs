@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, named_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Act, StoreError};
+use super::{Act, StoreError, notices};
 use crate::access::{AccessRequest, Session};
 
 /// The columns of a request, in the order that [`request`] reads them.
@@ -95,11 +95,12 @@ pub(super) fn insert_session(connection: &Connection, session: &Session) -> Resu
     Ok(())
 }
 
+/// Keeps an act for the audit, and for those who are told of it.
 pub(super) fn insert_act(connection: &Connection, act: &Act) -> Result<(), StoreError> {
     connection
         .prepare_cached("INSERT INTO audit_outbox (at, event) VALUES (?1, ?2)")?
         .execute((act.at.as_microsecond(), to_json(&act.event)?))?;
-    Ok(())
+    notices::insert(connection, act)
 }
 
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {

@@ -98,6 +98,31 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX api_token_owner ON api_token (owner);
 ",
+    "
+    CREATE TABLE notice_channel (
+        name TEXT PRIMARY KEY
+    ) STRICT;
+
+    CREATE TABLE notice_outbox (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        id        TEXT NOT NULL,
+        channel   TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        request   TEXT NOT NULL,
+        at        INTEGER NOT NULL,
+        event     TEXT NOT NULL,
+        attempts  INTEGER NOT NULL DEFAULT 0,
+        next_at   INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX notice_outbox_order ON notice_outbox (channel, request, recipient, number);
+
+    CREATE TABLE notice_place (
+        channel TEXT NOT NULL,
+        request TEXT NOT NULL,
+        place   TEXT NOT NULL,
+        PRIMARY KEY (channel, request)
+    ) STRICT;
+",
 ];
 
 /// What stands between this file and its use.

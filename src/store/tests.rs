@@ -12,7 +12,7 @@ use crate::access::{
 };
 use crate::audit::Event;
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
@@ -23,7 +23,7 @@ fn act(n: i64) -> Act {
     }
 }
 
-fn request(n: u64, requester: &str, target: &str) -> AccessRequest {
+pub(super) fn request(n: u64, requester: &str, target: &str) -> AccessRequest {
     AccessRequest {
         id: RequestId::from_random(n),
         requester: requester.parse().unwrap(),
@@ -36,13 +36,13 @@ fn request(n: u64, requester: &str, target: &str) -> AccessRequest {
     }
 }
 
-fn approved(request: &AccessRequest, now: i64) -> (AccessRequest, Session) {
+pub(super) fn approved(request: &AccessRequest, now: i64) -> (AccessRequest, Session) {
     let id = SessionId::from_random(u64::try_from(now).unwrap());
     let dana = "dana".parse().unwrap();
     request.clone().approve(dana, None, id, at(now)).unwrap()
 }
 
-fn temporary() -> (tempfile::TempDir, PathBuf) {
+pub(super) fn temporary() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hallpass.db");
     (dir, path)

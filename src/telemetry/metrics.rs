@@ -12,6 +12,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::notices::{NoticeMetrics, Notices};
 use super::shipping::{ShipMetrics, Shipping};
 
 /// From 50 microseconds to 100 seconds.
@@ -36,6 +37,7 @@ pub struct Metrics {
     cancels: IntCounterVec,
     expiry_lag: Histogram,
     access_requests: IntCounterVec,
+    notices: Notices,
     audit_records: IntCounter,
     audit_bytes: IntCounter,
     audit_queue: IntGauge,
@@ -202,6 +204,7 @@ impl Metrics {
                 "Access requests that reached a state.",
                 &["target", "state"],
             ),
+            notices: Notices::new(r),
             audit_records: counter("hallpass_audit_records_total", "Audit records written."),
             audit_bytes: counter(
                 "hallpass_audit_written_bytes_total",
@@ -337,6 +340,11 @@ impl Metrics {
         self.access_requests
             .with_label_values(&[target, state])
             .inc();
+    }
+
+    /// The handles for one channel of notices.
+    pub fn notices<'a>(&'a self, channel: &'a str) -> NoticeMetrics<'a> {
+        self.notices.channel(channel)
     }
 
     /// Counts what one write of the audit made durable.

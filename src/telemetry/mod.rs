@@ -4,7 +4,9 @@
 
 pub mod logging;
 mod metrics;
+mod notices;
 mod shipping;
 
 pub use metrics::{Metrics, TargetMetrics};
+pub use notices::NoticeMetrics;
 pub use shipping::ShipMetrics;

@@ -26,4 +26,5 @@ mod replay;
 mod shipped;
 mod support;
 mod tap;
+mod told;
 mod upstreams;

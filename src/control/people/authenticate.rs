@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::{Control, Error};
-use crate::access::{Account, ApiToken, Caller, Principal};
+use crate::access::{Account, ApiToken, Caller, Principal, PrincipalName};
 use crate::identity;
 use crate::secret::Secret;
 
@@ -34,7 +34,10 @@ impl Control {
             return Ok(None);
         };
         let now = self.now();
-        let Some(principal) = self.owner(&token, account).filter(|_| token.is_good(now)) else {
+        let Some(principal) = self
+            .owner(&token.owner, account)
+            .filter(|_| token.is_good(now))
+        else {
             return Ok(None);
         };
         self.note_use(&token, now).await?;
@@ -46,15 +49,27 @@ impl Control {
         }))
     }
 
+    /// The principal of this name, if there is one who may do anything.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if only the store could know.
+    pub(in super::super) async fn principal(
+        &self,
+        name: &PrincipalName,
+    ) -> Result<Option<Principal>, Error> {
+        let account = self.store.account(name.as_str()).await?;
+        Ok(self.owner(name, account))
+    }
+
     /// Whom the bearer of a token acts as: as they are now, not as they were when it was made.
-    fn owner(&self, token: &ApiToken, account: Option<Account>) -> Option<Principal> {
+    fn owner(&self, name: &PrincipalName, account: Option<Account>) -> Option<Principal> {
         let identity = self.identity.load();
-        let configured = identity.directory.named(token.owner.as_str());
+        let configured = identity.directory.named(name.as_str());
         match (configured, account) {
             (Some(entry), None) => Some(entry.principal.clone()),
             (None, Some(account)) if account.disabled_at.is_none() => Some(account.principal()),
             (Some(_), Some(_)) => {
-                tracing::warn!(principal = %token.owner, "is in the configuration and has an account: its tokens are not taken");
+                tracing::warn!(principal = %name, "is in the configuration and has an account: its tokens are not taken");
                 None
             }
             _ => None,

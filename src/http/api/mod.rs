@@ -3,9 +3,11 @@
 mod audit;
 mod holds;
 mod identity;
+mod notify;
 mod people;
 mod requests;
 mod sessions;
+mod slack;
 mod tokens;
 mod views;
 
@@ -131,6 +133,8 @@ fn routes() -> Router<ApiState> {
         .route("/sessions/{id}/revoke", post(sessions::revoke))
         .route("/sessions/{id}/secret", post(sessions::secret))
         .route("/connections", get(sessions::connections))
+        .route("/notify/test", post(notify::test))
+        .route("/slack/interactions", post(slack::interactions))
         .route("/audit/statements", get(audit::statements))
         .route("/audit/sessions/{session}", get(audit::session))
         .route("/audit/head", get(audit::head))

@@ -173,6 +173,8 @@ const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
         [200, 403, 404, 404, 404],
     ),
     ("GET", "connections", "", [200, 200, 200, 200, 200]),
+    ("POST", "notify/test", "", [403; 5]),
+    ("POST", "slack/interactions", "", [401; 5]),
     ("GET", "audit/statements", "", [403, 403, 403, 403, 200]),
     (
         "GET",

@@ -2,11 +2,13 @@
 
 use super::super::types::{
     AccountView, ConnectionView, HoldView, NewToken, RequestView, SessionSecret, SessionView,
-    SetUp, TargetView, TokenView,
+    SetUp, TargetView, TokenView, TriedChannel,
 };
 use super::Endpoint;
 use crate::access::{Account, ApiToken, Databases, Hold, Session};
-use crate::control::{ConnectionInfo, Granted, Made, RequestStatus, SessionStatus, TargetAccess};
+use crate::control::{
+    ConnectionInfo, Granted, Made, RequestStatus, SessionStatus, TargetAccess, Tried,
+};
 use crate::secret::Secret;
 
 pub(super) fn target(access: TargetAccess) -> TargetView {
@@ -136,5 +138,15 @@ pub(super) fn set_up(of: Account, code: Option<Secret>) -> SetUp {
     SetUp {
         account: account(of),
         setup_code: code.map(|code| code.expose().to_owned()),
+    }
+}
+
+pub(super) fn tried(tried: Tried) -> TriedChannel {
+    TriedChannel {
+        channel: tried.channel,
+        recipient: tried.recipient,
+        delivered: tried.failure.is_none(),
+        error: tried.failure.map(|failure| failure.to_string()),
+        milliseconds: u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -132,8 +132,9 @@ impl Setup {
             ("dana", "leads"),
         ] {
             let hash = hex(&sha256(token(name).as_bytes()));
-            text +=
-                &format!("[principals.{name}]\ngroups = [{group:?}]\ntoken_sha256 = {hash:?}\n");
+            text += &format!(
+                "[principals.{name}]\ngroups = [{group:?}]\nemail = \"{name}@example.com\"\ntoken_sha256 = {hash:?}\n"
+            );
         }
         text += &self.target_toml("orders-ro", "orders_ro", "databases = [\"orders\"]");
         let all = "databases = [\"*\"]\ndefault_database = \"orders\"";
