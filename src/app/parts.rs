@@ -1,5 +1,6 @@
 //! The configuration as each part takes it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -128,10 +129,16 @@ pub(super) fn rules(config: &Config) -> Rules {
         approvers: target.approvers.iter().cloned().collect(),
     };
     let targets = || config.targets.iter();
+    let people: HashMap<_, _> = config
+        .principals
+        .iter()
+        .map(|it| (it.principal.name.clone(), it.principal.clone()))
+        .collect();
     Rules {
         targets: targets()
             .map(|it| (it.target.name.clone(), it.target.clone()))
             .collect(),
+        people: Box::new(people),
         policy: Box::new(Lists {
             targets: targets()
                 .map(|it| (it.target.name.clone(), grants(it)))

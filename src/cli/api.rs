@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 use super::error::CliError;
 use super::out::{self, WARN, paint};
 use super::settings::Settings;
-use crate::access::{RequestId, SessionId};
+use crate::access::{PrincipalName, RequestId, SessionId};
 use crate::http::types::{
-    Approve, Approved, ConnectionView, HoldView, Problem, Reason, RequestView, SessionSecret,
-    SessionView, StatementsQuery, StatementsView, SubmitRequest, TargetView, Whoami,
+    Approve, Approved, CloseReview, ConnectionView, Delegate, Delegation, Extend, HoldView,
+    Problem, Reason, RequestView, ReviewView, SessionSecret, SessionView, StatementsQuery,
+    StatementsView, SubmitRequest, TargetView, Whoami,
 };
 use crate::secret::Secret;
 
@@ -109,6 +110,45 @@ impl Api {
         reason: &Reason,
     ) -> Result<SessionView, CliError> {
         self.post(&format!("sessions/{id}/revoke"), reason).await
+    }
+
+    pub(super) async fn extend(
+        &self,
+        id: SessionId,
+        body: &Extend,
+    ) -> Result<RequestView, CliError> {
+        self.post(&format!("sessions/{id}/extend"), body).await
+    }
+
+    pub(super) async fn request(&self, id: RequestId) -> Result<RequestView, CliError> {
+        self.get(&format!("requests/{id}")).await
+    }
+
+    /// Open reviews, or all.
+    pub(super) async fn reviews(&self, all: bool) -> Result<Vec<ReviewView>, CliError> {
+        let state = if all { "all" } else { "open" };
+        self.get(&format!("reviews?state={state}")).await
+    }
+
+    pub(super) async fn close_review(
+        &self,
+        session: SessionId,
+        body: &CloseReview,
+    ) -> Result<ReviewView, CliError> {
+        self.post(&format!("reviews/{session}/close"), body).await
+    }
+
+    pub(super) async fn delegations(&self) -> Result<Vec<Delegation>, CliError> {
+        self.get("delegations").await
+    }
+
+    pub(super) async fn delegate(&self, body: &Delegate) -> Result<Delegation, CliError> {
+        self.post("delegations", body).await
+    }
+
+    pub(super) async fn end_delegation(&self, to: &PrincipalName) -> Result<Delegation, CliError> {
+        let path = self.address(&format!("delegations/{to}"));
+        self.send(self.http.delete(path)).await
     }
 
     pub(super) async fn secret(&self, id: SessionId) -> Result<SessionSecret, CliError> {

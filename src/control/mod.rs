@@ -5,13 +5,19 @@
 //! store's outbox makes the record certain: it is tried again until the audit has it.
 
 mod decide;
+mod delegate;
 mod error;
 mod expire;
 mod gate;
+mod grant;
 mod holds;
 mod outbox;
+mod people;
+mod powers;
 mod queries;
 mod read_audit;
+mod reexamine;
+mod review;
 mod revoke;
 mod secret;
 mod submit;
@@ -44,9 +50,12 @@ use crate::telemetry::Metrics;
 
 pub use crate::admission::ConnectionInfo;
 pub use error::Error;
+pub use people::People;
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
+pub use reexamine::HALLPASS;
 pub use secret::Granted;
+pub use submit::Ask;
 
 use gate::Gate;
 
@@ -60,6 +69,8 @@ const READERS: usize = 2;
 pub struct Rules {
     /// The targets that there are.
     pub targets: HashMap<TargetName, Target>,
+    /// Who there is.
+    pub people: Box<dyn People>,
     /// Who may do what with them, and with the audit.
     pub policy: Box<dyn Policy>,
 }
@@ -149,7 +160,8 @@ impl Control {
         })
     }
 
-    /// Replaces targets and policy. What was decided under the old ones stands.
+    /// Replaces targets, people and policy. What was decided under the old ones stands, but see
+    /// [`Control::replace_rules`].
     pub fn set_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
     }
@@ -176,9 +188,11 @@ impl Control {
         id: RequestId,
     ) -> Result<AccessRequest, Error> {
         let request = self.store.request(id).await?;
+        let powers = self.powers(caller).await?;
         request
             .filter(|request| {
-                request.requester == caller.name || self.may(caller, Action::View, &request.target)
+                request.requester == caller.name
+                    || self.any_may(&powers, Action::View, &request.target)
             })
             .ok_or(Error::NotFound("request"))
     }
@@ -199,30 +213,6 @@ impl Control {
     fn may(&self, caller: &Caller, action: Action, target: &TargetName) -> bool {
         let context = Context::at(self.clock.now());
         self.rules.load().allow(caller, action, target, context)
-    }
-
-    /// Refuses what `caller` may not do to the request, or to what came of it.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`].
-    fn check(&self, caller: &Caller, action: Action, request: &AccessRequest) -> Result<(), Error> {
-        let context = Context {
-            duration: Some(request.duration),
-            reason: Some(&request.reason),
-            requester: Some(&request.requester),
-            ..Context::at(self.clock.now())
-        };
-        let allowed = self
-            .rules
-            .load()
-            .allow(caller, action, &request.target, context);
-        match allowed {
-            true => Ok(()),
-            false => Err(Error::Forbidden(format!(
-                "you may not decide on requests for {}",
-                request.target
-            ))),
-        }
     }
 
     /// Whether `caller` may do this with hallpass as a whole.

@@ -36,6 +36,7 @@ pub struct Metrics {
     cancels: IntCounterVec,
     expiry_lag: Histogram,
     access_requests: IntCounterVec,
+    reviews_open: IntGauge,
     audit_records: IntCounter,
     audit_bytes: IntCounter,
     audit_queue: IntGauge,
@@ -201,6 +202,10 @@ impl Metrics {
                 "Access requests that reached a state.",
                 &["target", "state"],
             ),
+            reviews_open: gauge(
+                "hallpass_reviews_open",
+                "Sessions taken by breaking the glass that nobody has reviewed.",
+            ),
             audit_records: counter("hallpass_audit_records_total", "Audit records written."),
             audit_bytes: counter(
                 "hallpass_audit_written_bytes_total",
@@ -332,6 +337,12 @@ impl Metrics {
         self.access_requests
             .with_label_values(&[target, state])
             .inc();
+    }
+
+    /// How many reviews are open.
+    pub fn reviews_open(&self, count: usize) {
+        self.reviews_open
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts what one write of the audit made durable.

@@ -1,9 +1,11 @@
 //! The REST API, `/api/v1`. Handlers translate; what may be done is decided in `control`.
 
 mod audit;
+mod delegations;
 mod holds;
 mod identity;
 mod requests;
+mod reviews;
 mod sessions;
 mod views;
 
@@ -22,7 +24,7 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::{Next, from_fn, map_response};
 use axum::response::IntoResponse;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -117,7 +119,15 @@ fn routes() -> Router<ApiState> {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}", get(sessions::show))
         .route("/sessions/{id}/revoke", post(sessions::revoke))
+        .route("/sessions/{id}/extend", post(sessions::extend))
         .route("/sessions/{id}/secret", post(sessions::secret))
+        .route("/reviews", get(reviews::list))
+        .route("/reviews/{session}/close", post(reviews::close))
+        .route(
+            "/delegations",
+            get(delegations::list).post(delegations::make),
+        )
+        .route("/delegations/{to}", delete(delegations::end))
         .route("/connections", get(sessions::connections))
         .route("/audit/statements", get(audit::statements))
         .route("/audit/sessions/{session}", get(audit::session))
