@@ -2,7 +2,7 @@
 //!
 //! The control plane [opens](Admission::open) and [ends](Admission::end) sessions; the data plane
 //! [admits](Admission::admit) connections under them. A [`Permit`] is the only proof of admission,
-//! cannot be made elsewhere, and carries its own deadline: should the control plane stop working,
+//! cannot be made elsewhere, and carries its own deadline, which only an extension moves: should the control plane stop working,
 //! every session still ends on time, and nothing new is admitted.
 
 use std::net::SocketAddr;
@@ -69,15 +69,36 @@ impl Verifier {
     }
 }
 
+/// When a session ends, and how it did. The end only ever moves away, and not once it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Term {
+    /// By the wall clock.
+    expires_at: Timestamp,
+    /// By the monotonic clock.
+    deadline: Instant,
+    /// Set once it is over.
+    ending: Option<Ending>,
+}
+
+impl Term {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.ending.is_some() || self.deadline <= Instant::now() || self.expires_at <= now
+    }
+}
+
 /// A session as the data plane sees it.
 #[derive(Clone)]
 struct LiveSession {
     id: SessionId,
-    expires_at: Timestamp,
-    deadline: Instant,
     verifier: Verifier,
     connections: Arc<AtomicU32>,
-    ending: Arc<watch::Sender<Option<Ending>>>,
+    term: Arc<watch::Sender<Term>>,
+}
+
+impl LiveSession {
+    fn end(&self, ending: Ending) {
+        self.term.send_modify(|term| term.ending = Some(ending));
+    }
 }
 
 /// Who a connection belongs to; what `hallpass connections` shows.
@@ -150,19 +171,45 @@ impl Admission {
         };
         let live = LiveSession {
             id: session.id,
-            expires_at: session.expires_at,
-            deadline,
             verifier: self.derive_verifier(session),
             connections: Arc::default(),
-            ending: Arc::new(watch::Sender::new(None)),
+            term: Arc::new(watch::Sender::new(Term {
+                expires_at: session.expires_at,
+                deadline,
+                ending: None,
+            })),
         };
         let holder = (session.principal.clone(), session.target.clone());
         if let Some(replaced) = self.sessions.insert(holder, live) {
             // The store allows one live session per holder, so the older one is over.
-            replaced.ending.send_replace(Some(Ending::Expired));
+            replaced.end(Ending::Expired);
         }
         self.count_sessions();
         true
+    }
+
+    /// Moves the end of a session that is open and not over; its connections go on to the new
+    /// one. `false` if it is not, or its end is not later than it was.
+    pub fn extend(&self, session: &Session) -> bool {
+        let holder = (session.principal.clone(), session.target.clone());
+        let now = self.clock.now();
+        // Holding its entry, so that nobody ends it meanwhile.
+        let Some(live) = self.sessions.get_mut(&holder) else {
+            return false;
+        };
+        let Some(deadline) = self.clock.deadline(session.expires_at) else {
+            return false;
+        };
+        live.id == session.id
+            && live.term.send_if_modified(|term| {
+                let later = session.expires_at > term.expires_at;
+                if term.is_over(now) || !later {
+                    return false;
+                }
+                term.expires_at = session.expires_at;
+                term.deadline = deadline.max(term.deadline);
+                true
+            })
     }
 
     /// Ends a session: its connections close, and no more are admitted once this returns.
@@ -179,7 +226,7 @@ impl Admission {
             .sessions
             .remove_if(&holder, |_, live| live.id == session);
         if let Some((_, live)) = &removed {
-            live.ending.send_replace(Some(ending));
+            live.end(ending);
         }
         self.count_sessions();
         removed.is_some()
@@ -188,11 +235,11 @@ impl Admission {
     /// Ends every session whose time has come by the wall clock or the monotonic one; called
     /// every second or so, it covers what a deadline misses: a machine that was suspended.
     pub fn expire_due(&self) {
-        let (now, instant) = (self.clock.now(), Instant::now());
+        let now = self.clock.now();
         self.sessions.retain(|_, live| {
-            let due = live.expires_at <= now || live.deadline <= instant;
+            let due = live.term.borrow().is_over(now);
             if due {
-                live.ending.send_replace(Some(Ending::Expired));
+                live.end(Ending::Expired);
             }
             !due
         });
@@ -242,11 +289,8 @@ impl Admission {
             .filter(|live| live.id == connection.session && target.name == connection.target)
             .ok_or(Denial::NoSession)?;
         // From here on an end reaches this receiver; what came before is seen below.
-        let ending = live.ending.subscribe();
-        let over = ending.borrow().is_some()
-            || live.deadline <= Instant::now()
-            || live.expires_at <= self.clock.now();
-        if over {
+        let term = live.term.subscribe();
+        if term.borrow().is_over(self.clock.now()) {
             return Err(Denial::NoSession);
         }
         if !target.databases.allow(&connection.database) {
@@ -264,10 +308,8 @@ impl Admission {
         self.metrics.connection_opened(connection.target.as_str());
         Ok(Permit {
             connection,
-            expires_at: live.expires_at,
-            deadline: live.deadline,
             count: live.connections,
-            ending,
+            term,
             admission: Arc::clone(self),
         })
     }
@@ -326,10 +368,8 @@ impl Admission {
 /// session's slot back.
 pub struct Permit {
     connection: ConnectionInfo,
-    expires_at: Timestamp,
-    deadline: Instant,
     count: Arc<AtomicU32>,
-    ending: watch::Receiver<Option<Ending>>,
+    term: watch::Receiver<Term>,
     admission: Arc<Admission>,
 }
 
@@ -341,25 +381,42 @@ impl Permit {
 
     /// When the session ends, by the wall clock, for people.
     pub fn expires_at(&self) -> Timestamp {
-        self.expires_at
+        self.term.borrow().expires_at
     }
 
     /// When the session ends, by the monotonic clock, for timers.
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        self.term.borrow().deadline
     }
 
     /// Returns when the session has ended, and says how. Safe to drop and call again.
     pub async fn ended(&self) -> Ending {
-        let mut ending = self.ending.clone();
-        tokio::select! {
-            biased;
-            ended = ending.wait_for(Option::is_some) => match ended {
-                Ok(ended) => ended.clone().unwrap_or(Ending::Expired),
-                // The session was dropped without a word: treat it as over.
-                Err(_) => Ending::Expired,
-            },
-            () = tokio::time::sleep_until(self.deadline) => Ending::Expired,
+        let mut term = self.term.clone();
+        loop {
+            let (ending, deadline) = {
+                let term = term.borrow_and_update();
+                (term.ending.clone(), term.deadline)
+            };
+            if let Some(ending) = ending {
+                return ending;
+            }
+            tokio::select! {
+                biased;
+                changed = term.changed() => if changed.is_err() {
+                    // The session was dropped without a word: treat it as over.
+                    return Ending::Expired;
+                },
+                () = tokio::time::sleep_until(deadline) => return Ending::Expired,
+            }
+        }
+    }
+
+    /// Returns when the session ends later than at `known`. Safe to drop and call again.
+    pub async fn extended(&self, known: Instant) {
+        let mut term = self.term.clone();
+        let later = term.wait_for(|term| term.deadline > known).await.is_ok();
+        if !later {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -97,6 +97,16 @@ pub struct Principal {
     pub kind: PrincipalKind,
 }
 
+impl Principal {
+    /// Whether a list of principals and `@groups` has the principal, or a group of theirs.
+    pub fn is_among(&self, names: &[String]) -> bool {
+        names.iter().any(|name| match name.strip_prefix('@') {
+            Some(group) => self.groups.iter().any(|own| own == group),
+            None => name == self.name.as_str(),
+        })
+    }
+}
+
 /// What kind of a principal it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,9 +1,11 @@
 //! Sessions: approved, time-boxed grants.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PrincipalName, RequestId, SessionId, TargetName};
+use super::{Grantor, PrincipalName, RequestId, SessionId, TargetName, TransitionError, after};
 
 /// An approved grant with an absolute end. A session has many connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +20,16 @@ pub struct Session {
     pub target: TargetName,
     /// Why it was asked for.
     pub reason: String,
-    /// Who approved it.
-    pub approved_by: PrincipalName,
+    /// Who granted it.
+    pub approved_by: Grantor,
     /// When it begins.
     pub starts_at: Timestamp,
-    /// When it ends, whatever happens.
+    /// When it ends, whatever happens; an extension moves it.
     pub expires_at: Timestamp,
     /// Where it stands.
     pub state: SessionState,
+    /// Grows by one with each change; 1 at first.
+    pub version: u64,
 }
 
 /// Where a session stands. `Expired` and `Revoked` are final.
@@ -86,12 +90,59 @@ pub enum Ending {
 }
 
 impl Session {
+    /// The session once its start has come; `None` if it has not, or the session is not waiting.
+    pub fn start(mut self, now: Timestamp) -> Option<Self> {
+        let waits = self.state == SessionState::Scheduled;
+        if !waits || now < self.starts_at || now >= self.expires_at {
+            return None;
+        }
+        self.state = SessionState::Active;
+        self.version += 1;
+        Some(self)
+    }
+
+    /// The session with its end moved by `more`, but not beyond `longest` from its start.
+    ///
+    /// # Errors
+    /// [`TransitionError`] if it is over, has not begun, or would last for too long.
+    pub fn extend(
+        mut self,
+        more: Duration,
+        longest: Duration,
+        now: Timestamp,
+    ) -> Result<Self, TransitionError> {
+        self.extensible(more, longest, now)?;
+        self.expires_at = after(self.expires_at, more);
+        self.version += 1;
+        Ok(self)
+    }
+
+    /// Whether it may be extended by `more`.
+    pub(super) fn extensible(
+        &self,
+        more: Duration,
+        longest: Duration,
+        now: Timestamp,
+    ) -> Result<(), TransitionError> {
+        match self.state {
+            SessionState::Active if now < self.expires_at => {}
+            SessionState::Active => return Err(TransitionError::SessionOver("expired")),
+            _ => return Err(TransitionError::SessionOver(self.state.name())),
+        }
+        let last = after(self.starts_at, longest);
+        if after(self.expires_at, more) > last {
+            return Err(TransitionError::TooFar(last));
+        }
+        Ok(())
+    }
+
     /// The session as time has ended it; `None` if it has ended before or may go on.
     pub fn expire(mut self, now: Timestamp) -> Option<Self> {
         if self.state.is_final() || now < self.expires_at {
             return None;
         }
         self.state = SessionState::Expired { at: now };
+        self.version += 1;
         Some(self)
     }
 
@@ -108,6 +159,7 @@ impl Session {
             at: now,
             reason: reason.trim().to_owned(),
         };
+        self.version += 1;
         Some(self)
     }
 }
@@ -127,6 +179,7 @@ mod tests {
             starts_at: Timestamp::UNIX_EPOCH,
             expires_at: at(60),
             state: SessionState::Active,
+            version: 1,
         }
     }
 
@@ -161,5 +214,38 @@ mod tests {
             .revoke("dana".parse().unwrap(), "late", at(60))
             .unwrap();
         assert_eq!(late.state.name(), "expired");
+    }
+
+    #[test]
+    fn a_session_that_waits_begins_at_its_start_and_not_after_its_end() {
+        let scheduled = || Session {
+            state: SessionState::Scheduled,
+            starts_at: at(30),
+            ..session()
+        };
+        assert!(scheduled().start(at(29)).is_none());
+        assert!(scheduled().start(at(60)).is_none());
+        let begun = scheduled().start(at(31)).unwrap();
+        assert_eq!((begun.state.name(), begun.expires_at), ("active", at(60)));
+        assert!(begun.start(at(32)).is_none());
+    }
+
+    #[test]
+    fn an_extension_moves_the_end_of_a_session_that_is_not_over_within_its_limit() {
+        let seconds = Duration::from_secs;
+        let longer = session().extend(seconds(30), seconds(90), at(59)).unwrap();
+        assert_eq!((longer.expires_at, longer.version), (at(90), 2));
+        let further = longer.extend(seconds(1), seconds(90), at(60));
+        assert_eq!(further.unwrap_err(), TransitionError::TooFar(at(90)));
+        let late = session().extend(seconds(30), seconds(90), at(60));
+        assert_eq!(late.unwrap_err(), TransitionError::SessionOver("expired"));
+        let revoked = session()
+            .revoke("maya".parse().unwrap(), "", at(1))
+            .unwrap();
+        let revived = revoked.extend(seconds(30), seconds(90), at(2));
+        assert_eq!(
+            revived.unwrap_err(),
+            TransitionError::SessionOver("revoked")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::TargetName;
+use super::{TargetName, Terms};
 
 /// The databases that a target opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,4 +43,13 @@ pub struct Target {
     pub idle_timeout: Option<Duration>,
     /// Whether replication connections (`replication=true|database`) are let through.
     pub replication: bool,
+    /// What it demands of those who ask for it, and of those who decide.
+    pub terms: Terms,
+}
+
+impl Target {
+    /// The longest that a session may last with all its extensions.
+    pub fn longest(&self) -> Duration {
+        self.max_duration.saturating_add(self.terms.max_extension)
+    }
 }

@@ -27,6 +27,9 @@ impl Event {
         match self {
             Self::RequestSubmitted {
                 principal, target, ..
+            }
+            | Self::RequestEscalated {
+                principal, target, ..
             } => About {
                 session: None,
                 principals: [Some(principal), None],
@@ -38,8 +41,29 @@ impl Event {
                 principal,
                 target,
                 ..
+            } => About {
+                session: Some(*session),
+                principals: [Some(principal), by.as_ref()],
+                target: Some(target),
+            },
+            Self::RequestStageApproved {
+                principal,
+                target,
+                by,
+                ..
+            } => About {
+                session: None,
+                principals: [Some(principal), Some(by)],
+                target: Some(target),
+            },
+            Self::SessionRevoked {
+                session,
+                principal,
+                target,
+                by,
+                ..
             }
-            | Self::SessionRevoked {
+            | Self::ReviewClosed {
                 session,
                 principal,
                 target,
@@ -54,6 +78,12 @@ impl Event {
                 session,
                 principal,
                 target,
+            }
+            | Self::SessionStarted {
+                session,
+                principal,
+                target,
+                ..
             } => About {
                 session: Some(*session),
                 principals: [Some(principal), None],
@@ -87,6 +117,11 @@ impl Event {
             | Self::TokenRevoked { principal, by, .. } => About {
                 principals: [Some(principal), Some(by)],
                 ..About::default()
+            },
+            Self::DelegationMade { from, to, .. } | Self::DelegationEnded { from, to } => About {
+                session: None,
+                principals: [Some(from), Some(to)],
+                target: None,
             },
             _ => About::default(),
         }

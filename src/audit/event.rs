@@ -12,8 +12,8 @@ use super::origin::Origin;
 use super::outcome::{CommandResult, Copy, Outcome, StatementKind};
 use super::text::{Parameter, Text};
 use crate::access::{
-    AccountKind, ConnectionId, PrincipalName, RequestId, Scope, SessionId, TargetName, TokenId,
-    TokenOrigin,
+    AccountKind, Approval, ConnectionId, PrincipalName, RequestId, RequestKind, Scope, SessionId,
+    TargetName, TokenId, TokenOrigin,
 };
 
 /// The version of the record format, `v` in each record.
@@ -137,13 +137,70 @@ pub enum Event {
         seconds: u64,
         /// Why.
         reason: String,
+        /// What is asked for, if not a session.
+        #[serde(skip_serializing_if = "RequestKind::is_session", default)]
+        kind: RequestKind,
+        /// The session that would be extended.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        extends: Option<SessionId>,
+        /// When the session is to begin, if not at its approval.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        starts_at: Option<Timestamp>,
+        /// The ticket that the reason names.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        ticket: Option<String>,
     },
-    /// A request was granted and became a session.
+    /// Somebody approved a request, which takes more approvals.
+    RequestStageApproved {
+        /// The request.
+        request: RequestId,
+        /// Who asks.
+        principal: PrincipalName,
+        /// For what.
+        target: TargetName,
+        /// The approver.
+        by: PrincipalName,
+        /// Whose powers they had, if not their own.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        on_behalf_of: Option<PrincipalName>,
+        /// The stage, from 1.
+        stage: u32,
+        /// For how long at most, in seconds, if they shortened it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        seconds: Option<u64>,
+    },
+    /// Nobody decided in a stage of a request for so long that others may.
+    RequestEscalated {
+        /// The request.
+        request: RequestId,
+        /// Who asks.
+        principal: PrincipalName,
+        /// For what.
+        target: TargetName,
+        /// The stage, from 1.
+        stage: u32,
+        /// Who may decide now, too: principals and `@groups`.
+        to: Vec<String>,
+    },
+    /// A request was granted and became a session, or made one longer.
     RequestApproved {
         /// The request.
         request: RequestId,
-        /// The approver.
-        by: PrincipalName,
+        /// The last who approved; absent if a policy granted it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<PrincipalName>,
+        /// All who approved, in order; absent if a policy granted it.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        approvals: Vec<Approval>,
+        /// The policies that granted it, if nobody approved it.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        policies: Vec<String>,
+        /// What was asked for, if not a session.
+        #[serde(skip_serializing_if = "RequestKind::is_session", default)]
+        kind: RequestKind,
+        /// When the session begins, if that is still to come.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        starts_at: Option<Timestamp>,
         /// The session.
         session: SessionId,
         /// Who holds it.
@@ -159,6 +216,9 @@ pub enum Event {
         request: RequestId,
         /// The approver.
         by: PrincipalName,
+        /// Whose powers they had, if not their own.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        on_behalf_of: Option<PrincipalName>,
         /// Why.
         reason: String,
     },
@@ -174,7 +234,50 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
-    /// A person ended a session early.
+    /// The start of a session has come.
+    SessionStarted {
+        /// The session.
+        session: SessionId,
+        /// Who holds it.
+        principal: PrincipalName,
+        /// What it opens.
+        target: TargetName,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// A session that nobody had approved was looked at afterwards.
+    ReviewClosed {
+        /// The session.
+        session: SessionId,
+        /// Who held it.
+        principal: PrincipalName,
+        /// What it opened.
+        target: TargetName,
+        /// Who looked at it.
+        by: PrincipalName,
+        /// Whose powers they had, if not their own.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        on_behalf_of: Option<PrincipalName>,
+        /// What they found.
+        note: String,
+    },
+    /// Somebody lets another decide by their powers.
+    DelegationMade {
+        /// Whose powers.
+        from: PrincipalName,
+        /// Who has them, too.
+        to: PrincipalName,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A delegation was ended before its time.
+    DelegationEnded {
+        /// Whose powers.
+        from: PrincipalName,
+        /// Who had them, too.
+        to: PrincipalName,
+    },
+    /// A person, or hallpass itself, ended a session early.
     SessionRevoked {
         /// The session.
         session: SessionId,

@@ -14,11 +14,11 @@ use super::out::{self, WARN, paint};
 use super::settings::Settings;
 use crate::access::{PrincipalName, RequestId, SessionId, TokenId};
 use crate::http::types::{
-    AccountView, Approve, Approved, ChangePassword, ConfirmTotp, ConnectionView, CreateAccount,
-    CreateToken, Done, Groups, HoldView, Login, NewToken, NotifyTest, Problem, Reason,
-    RecoveryCodes, RequestView, Reset, SessionSecret, SessionView, SetUp, ShowPassword,
-    StatementsQuery, StatementsView, SubmitRequest, TargetView, TokenView, TotpBegun, TriedChannel,
-    Whoami,
+    AccountView, Approve, Approved, ChangePassword, CloseReview, ConfirmTotp, ConnectionView,
+    CreateAccount, CreateToken, Delegate, Delegation, Done, Extend, Groups, HoldView, Login,
+    NewToken, NotifyTest, Problem, Reason, RecoveryCodes, RequestView, Reset, ReviewView,
+    SessionSecret, SessionView, SetUp, ShowPassword, StatementsQuery, StatementsView,
+    SubmitRequest, TargetView, TokenView, TotpBegun, TriedChannel, Whoami,
 };
 use crate::secret::Secret;
 
@@ -203,6 +203,45 @@ impl Api {
         reason: &Reason,
     ) -> Result<SessionView, CliError> {
         self.post(&format!("sessions/{id}/revoke"), reason).await
+    }
+
+    pub(super) async fn extend(
+        &self,
+        id: SessionId,
+        body: &Extend,
+    ) -> Result<RequestView, CliError> {
+        self.post(&format!("sessions/{id}/extend"), body).await
+    }
+
+    pub(super) async fn request(&self, id: RequestId) -> Result<RequestView, CliError> {
+        self.get(&format!("requests/{id}")).await
+    }
+
+    /// Open reviews, or all.
+    pub(super) async fn reviews(&self, all: bool) -> Result<Vec<ReviewView>, CliError> {
+        let state = if all { "all" } else { "open" };
+        self.get(&format!("reviews?state={state}")).await
+    }
+
+    pub(super) async fn close_review(
+        &self,
+        session: SessionId,
+        body: &CloseReview,
+    ) -> Result<ReviewView, CliError> {
+        self.post(&format!("reviews/{session}/close"), body).await
+    }
+
+    pub(super) async fn delegations(&self) -> Result<Vec<Delegation>, CliError> {
+        self.get("delegations").await
+    }
+
+    pub(super) async fn delegate(&self, body: &Delegate) -> Result<Delegation, CliError> {
+        self.post("delegations", body).await
+    }
+
+    pub(super) async fn end_delegation(&self, to: &PrincipalName) -> Result<Delegation, CliError> {
+        let path = self.address(&format!("delegations/{to}"));
+        self.send(self.http.delete(path)).await
     }
 
     pub(super) async fn secret(&self, id: SessionId) -> Result<SessionSecret, CliError> {

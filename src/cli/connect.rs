@@ -39,7 +39,7 @@ pub(super) struct ConnectArgs {
 
 /// What the user named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Session(SessionId),
     Target(TargetName),
 }
@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, args: ConnectArgs) -> Done {
 }
 
 /// The caller's live session for `target`; there is at most one.
-async fn live_session(api: &Api, target: TargetName) -> Result<SessionId, CliError> {
+pub(super) async fn live_session(api: &Api, target: TargetName) -> Result<SessionId, CliError> {
     let me = api.whoami().await?.name;
     let sessions = api.sessions(false).await?;
     let mine = sessions

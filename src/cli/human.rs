@@ -143,7 +143,7 @@ pub(super) fn state(name: &str) -> Cell {
     let cell = Cell::new(name);
     match name {
         "active" | "approved" => cell.fg(Color::Green),
-        "pending" | "scheduled" => cell.fg(Color::Yellow),
+        "pending" | "scheduled" | "open" => cell.fg(Color::Yellow),
         "denied" | "revoked" => cell.fg(Color::Red),
         _ => cell.add_attribute(Attribute::Dim),
     }

@@ -10,19 +10,23 @@ mod completions;
 mod config;
 mod connect;
 mod connections;
+mod delegate;
 mod demo;
 mod error;
+mod extend;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod highlight;
 mod human;
 mod login;
 mod logout;
+mod moment;
 mod notify;
 mod out;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod pager;
 mod psql;
 mod requests;
+mod review;
 mod serve;
 mod sessions;
 mod settings;
@@ -138,10 +142,15 @@ enum Command {
     Targets(targets::TargetsArgs),
     Request(requests::RequestArgs),
     Requests(requests::RequestsArgs),
+    Show(requests::ShowArgs),
     Approve(requests::ApproveArgs),
     Deny(requests::DenyArgs),
     Withdraw(requests::WithdrawArgs),
+    Delegate(delegate::DelegateArgs),
+    Review(review::ReviewArgs),
     Sessions(sessions::SessionsArgs),
+    Extend(extend::ExtendArgs),
+    Done(extend::DoneArgs),
     Revoke(sessions::RevokeArgs),
     Connections(connections::ConnectionsArgs),
     Connect(connect::ConnectArgs),
@@ -192,10 +201,15 @@ async fn dispatch(global: &Global, command: Command) -> Done {
         Command::Targets(_) => targets::run(global).await,
         Command::Request(args) => requests::request(global, args).await,
         Command::Requests(args) => requests::list(global, &args).await,
+        Command::Show(args) => requests::show(global, &args).await,
         Command::Approve(args) => requests::approve(global, args).await,
         Command::Deny(args) => requests::deny(global, args).await,
         Command::Withdraw(args) => requests::withdraw(global, &args).await,
+        Command::Delegate(args) => delegate::run(global, args).await,
+        Command::Review(args) => review::run(global, args).await,
         Command::Sessions(args) => sessions::list(global, &args).await,
+        Command::Extend(args) => extend::extend(global, args).await,
+        Command::Done(args) => extend::done(global, args).await,
         Command::Revoke(args) => sessions::revoke(global, args).await,
         Command::Connections(_) => connections::run(global).await,
         Command::Connect(args) => connect::run(global, args).await,
@@ -264,7 +278,19 @@ mod tests {
             "hallpass whoami",
             "hallpass targets -o json",
             "hallpass request orders-ro --for 30m --reason why --wait",
+            "hallpass request orders-ro --for 30m --reason why --at 22:00",
+            "hallpass request orders-ro --for 30m --reason why --break-glass",
             "hallpass requests --all",
+            "hallpass show req-4m0t8z1kqc7e",
+            "hallpass extend orders-ro --for 30m --reason why --wait",
+            "hallpass extend ses-4m0t8z1kqc7e --for 30m --reason why",
+            "hallpass done",
+            "hallpass done orders-ro",
+            "hallpass delegate",
+            "hallpass delegate --to dana --until 2026-12-01",
+            "hallpass delegate --to dana --end",
+            "hallpass review list --all",
+            "hallpass review close ses-4m0t8z1kqc7e --note fine",
             "hallpass approve req-4m0t8z1kqc7e --for 10m",
             "hallpass deny req-4m0t8z1kqc7e --reason no",
             "hallpass withdraw req-4m0t8z1kqc7e",
@@ -307,6 +333,11 @@ mod tests {
             "hallpass approve ses-4m0t8z1kqc7e",
             "hallpass deny req-4m0t8z1kqc7e",
             "hallpass connect orders-ro -d other",
+            "hallpass request orders-ro --for 30m --reason why --at 22:00 --break-glass",
+            "hallpass delegate --to dana",
+            "hallpass delegate --until 3d",
+            "hallpass delegate --to dana --until 3d --end",
+            "hallpass review close ses-4m0t8z1kqc7e",
             "hallpass audit",
             "hallpass audit verify --head 12",
             "hallpass audit hold ses-4m0t8z1kqc7e",

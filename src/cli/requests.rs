@@ -5,13 +5,15 @@ use std::time::Duration;
 use clap::Args;
 use comfy_table::Cell;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::api::Api;
 use super::error::CliError;
 use super::human::{cell, clean, clock_time, relative, state, table};
+use super::moment::Moment;
 use super::out::{DIM, GOOD, Spinner, paint};
 use super::{Done, Global, out};
-use crate::access::{RequestId, RequestState, TargetName};
+use crate::access::{Approval, PrincipalName, RequestId, RequestKind, RequestState, TargetName};
 use crate::clock::Clock;
 use crate::http::types::{Approve, Approved, Reason, RequestView, SubmitRequest};
 
@@ -23,7 +25,9 @@ use crate::http::types::{Approve, Approved, Reason, RequestView, SubmitRequest};
 #[command(after_help = "\
 Examples:
   hallpass request orders-ro --for 30m --reason \"INC-4312 stuck refunds\"
-  hallpass request orders-ro --for 1h --reason \"INC-4312\" --wait && hallpass connect orders-ro")]
+  hallpass request orders-ro --for 1h --reason \"INC-4312\" --wait && hallpass connect orders-ro
+  hallpass request orders-ro --for 2h --reason \"CHG-77 migration\" --at 22:00
+  hallpass request orders-ro --for 30m --reason \"INC-4312 all is down\" --break-glass")]
 pub(super) struct RequestArgs {
     /// The target (`hallpass targets` lists them).
     target: TargetName,
@@ -33,6 +37,13 @@ pub(super) struct RequestArgs {
     /// Why: approvers and auditors read it.
     #[arg(long)]
     reason: String,
+    /// When the session is to begin, if not at its approval: 2h, 22:00, \"2026-11-22 22:00\".
+    #[arg(long, value_name = "WHEN")]
+    at: Option<Moment>,
+    /// Take it at once, without an approval, where the policy lets you: everybody hears of it, and
+    /// somebody else has to review it afterwards.
+    #[arg(long, conflicts_with = "at")]
+    break_glass: bool,
     /// Wait until the request is decided.
     #[arg(long)]
     wait: bool,
@@ -50,7 +61,18 @@ pub(super) struct RequestsArgs {
     all: bool,
 }
 
-/// Grant a request; its session starts at once.
+/// Show one request: who asks and why, who has approved, whom it waits for.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hallpass show req-4m0t8z1kqc7e
+  hallpass show req-4m0t8z1kqc7e --output json")]
+pub(super) struct ShowArgs {
+    /// The request.
+    id: RequestId,
+}
+
+/// Grant a request; its session starts at once, or when the last who has to has approved.
 ///
 /// Nobody can approve their own request.
 #[derive(Debug, Args)]
@@ -90,7 +112,7 @@ pub(super) struct WithdrawArgs {
 }
 
 /// Reads `30m` and the like; zero and bare numbers are refused.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("it must be longer than nothing".into()),
         Ok(duration) => Ok(duration),
@@ -98,40 +120,50 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn words(duration: Duration) -> String {
+pub(super) fn words(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
 pub(super) async fn request(global: &Global, args: RequestArgs) -> Done {
     let api = global.api()?;
+    let now = Clock::system().now();
     let submission = SubmitRequest {
         target: args.target,
         duration: words(args.duration),
         reason: args.reason,
+        starts_at: args.at.map(|at| at.resolve(now, &TimeZone::system())),
+        break_glass: args.break_glass,
     };
     let submitted = api.submit(&submission).await?;
-    if !args.wait {
-        global.output().show(&submitted, submitted_text)?;
+    follow(global, &api, submitted, args.wait).await
+}
+
+/// Says what became of a request that was just submitted; waits for its decision if so asked.
+pub(super) async fn follow(global: &Global, api: &Api, request: RequestView, wait: bool) -> Done {
+    let output = global.output();
+    if request.state != RequestState::Pending || !wait {
+        output.show(&request, submitted_text)?;
         return Ok(0);
     }
-    if global.output().is_human() {
-        out::note(&submitted_line(&submitted));
+    if output.is_human() {
+        out::note(&submitted_line(&request));
     }
-    let decided = decided(&api, submitted).await?;
+    let decided = decided(api, request).await?;
     if matches!(decided.state, RequestState::Approved { .. }) {
-        global.output().show(&decided, approved_text)?;
+        output.show(&decided, approved_text)?;
         return Ok(0);
     }
-    if !global.output().is_human() {
-        global.output().show(&decided, |_| String::new())?;
+    if !output.is_human() {
+        output.show(&decided, |_| String::new())?;
     }
     Err(CliError::NotApproved(decided.state))
 }
 
 /// The request, once it is no longer pending.
 async fn decided(api: &Api, mut request: RequestView) -> Result<RequestView, CliError> {
-    let _spinner = Spinner::start("waiting for an approver · {elapsed}");
+    let spinner = Spinner::start("{msg} · {elapsed}");
     while request.state == RequestState::Pending {
+        spinner.say(&waits_for(&request));
         request = polled(api, request.id).await?;
     }
     Ok(request)
@@ -152,27 +184,78 @@ async fn polled(api: &Api, id: RequestId) -> Result<RequestView, CliError> {
 }
 
 fn submitted_line(request: &RequestView) -> String {
-    format!(
-        "Request {} submitted: {} for {}.",
-        request.id, request.target, request.duration
-    )
+    let what = match request.kind {
+        RequestKind::Extension => format!("{} for {} more", request.target, request.duration),
+        _ => format!("{} for {}", request.target, request.duration),
+    };
+    format!("Request {} submitted: {what}.", request.id)
 }
 
 fn submitted_text(request: &RequestView) -> String {
-    let next = format!("Somebody else approves it: hallpass approve {}", request.id);
+    if request.state != RequestState::Pending {
+        return approved_text(request);
+    }
+    let next = format!("{} hallpass approve {}", waits_for(request), request.id);
     format!("{}\n{}", submitted_line(request), paint(DIM, &next))
+}
+
+/// Whom a pending request waits for.
+fn waits_for(request: &RequestView) -> String {
+    let Some(stage) = &request.stage else {
+        return format!("It is {}.", request.state.name());
+    };
+    let place = match stage.of {
+        1 => String::new(),
+        of => format!("Stage {}/{of}. ", stage.number),
+    };
+    let more = stage.needed.saturating_sub(stage.given);
+    let whom = match (&request.deciders[..], &stage.approvers[..]) {
+        ([], []) => "somebody else".to_owned(),
+        ([], named) => clean(&named.join(", ")),
+        (people, _) => one_of(people),
+    };
+    match more {
+        1 => format!("{place}It waits for {whom}."),
+        more => format!("{place}It waits for {more} of {whom}."),
+    }
+}
+
+/// `dana`, `dana or lee`, `dana, lee or 3 others`.
+fn one_of(people: &[PrincipalName]) -> String {
+    const NAMED: usize = 5;
+    let names: Vec<&str> = people
+        .iter()
+        .take(NAMED)
+        .map(PrincipalName::as_str)
+        .collect();
+    match (&names[..], people.len().saturating_sub(NAMED)) {
+        ([one], _) => (*one).to_owned(),
+        ([some @ .., last], 0) => format!("{} or {last}", some.join(", ")),
+        (names, more) => format!("{} or {more} others", names.join(", ")),
+    }
 }
 
 fn approved_text(request: &RequestView) -> String {
     let RequestState::Approved { by, session, .. } = &request.state else {
         return String::new();
     };
-    let next = format!("hallpass connect {}", request.target);
-    format!(
-        "{} by {by}: session {session}.\n{}",
-        paint(GOOD, "Approved"),
-        paint(DIM, &next)
-    )
+    let by = clean(&by.to_string());
+    let (done, next) = match request.kind {
+        RequestKind::Extension => (format!("session {session} goes on"), None),
+        RequestKind::Session => (format!("session {session}"), Some("")),
+        RequestKind::BreakGlass => (
+            format!("session {session}"),
+            Some("Everybody is told, and somebody else will review it. "),
+        ),
+    };
+    let granted = format!("{} by {by}: {done}.", paint(GOOD, "Approved"));
+    match next {
+        None => granted,
+        Some(note) => {
+            let next = format!("{note}hallpass connect {}", request.target);
+            format!("{granted}\n{}", paint(DIM, &next))
+        }
+    }
 }
 
 pub(super) async fn list(global: &Global, args: &RequestsArgs) -> Done {
@@ -184,7 +267,9 @@ pub(super) async fn list(global: &Global, args: &RequestsArgs) -> Done {
 
 fn list_text(requests: &[RequestView], now: Timestamp) -> String {
     table(
-        &["REQUEST", "STATE", "WHO", "TARGET", "FOR", "REASON", "WHEN"],
+        &[
+            "REQUEST", "STATE", "WHO", "TARGET", "FOR", "REASON", "STAGE", "WHEN",
+        ],
         requests.iter().map(|request| row(request, now)).collect(),
         "No request is waiting.",
     )
@@ -196,10 +281,80 @@ fn row(request: &RequestView, now: Timestamp) -> Vec<Cell> {
         state(request.state.name()),
         cell(request.requester.as_str()),
         cell(request.target.as_str()),
-        cell(&request.duration),
+        cell(&length(request)),
         cell(&request.reason),
+        cell(&stage(request)),
         cell(&when(request, now)),
     ]
+}
+
+fn length(request: &RequestView) -> String {
+    match request.kind {
+        RequestKind::Extension => format!("{} more", request.duration),
+        RequestKind::BreakGlass => format!("{} (glass)", request.duration),
+        RequestKind::Session => request.duration.clone(),
+    }
+}
+
+/// The stage that it is in: `1/2`, and how many of several have approved in it.
+fn stage(request: &RequestView) -> String {
+    match &request.stage {
+        None => String::new(),
+        Some(it) if it.needed > 1 => {
+            format!("{}/{} ({} of {})", it.number, it.of, it.given, it.needed)
+        }
+        Some(it) => format!("{}/{}", it.number, it.of),
+    }
+}
+
+pub(super) async fn show(global: &Global, args: &ShowArgs) -> Done {
+    let request = global.api()?.request(args.id).await?;
+    let now = Clock::system().now();
+    global.output().show(&request, |r| show_text(r, now))?;
+    Ok(0)
+}
+
+fn show_text(request: &RequestView, now: Timestamp) -> String {
+    let at = |at: Timestamp| format!("{} ({})", clock_time(now, at), relative(now, at));
+    let mut facts = vec![
+        ("Request", request.id.to_string()),
+        ("Who", request.requester.to_string()),
+        ("Target", request.target.to_string()),
+        ("For", length(request)),
+        ("Why", clean(&request.reason)),
+    ];
+    let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    add("Ticket", request.ticket.as_deref().map(clean));
+    add("Extends", request.extends.map(|it| it.to_string()));
+    add("Starts", request.starts_at.map(at));
+    add("Submitted", Some(at(request.created_at)));
+    for approval in &request.approvals {
+        add("Approved", Some(approval_text(approval, now)));
+    }
+    let pending = request.state == RequestState::Pending;
+    add("Waits", pending.then(|| waits_for(request)));
+    let stage = request.stage.as_ref();
+    add("Escalates", stage.and_then(|it| it.escalates_at).map(at));
+    add("Lapses", pending.then(|| at(request.lapses_at)));
+    add("State", (!pending).then(|| decided_text(request, now)));
+    let line =
+        |(name, value): (&str, String)| format!("{} {value}", paint(DIM, &format!("{name:<10}")));
+    facts.into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn approval_text(approval: &Approval, now: Timestamp) -> String {
+    let mut text = format!("{} by {}", relative(now, approval.at), approval.by);
+    if let Some(other) = &approval.on_behalf_of {
+        text.push_str(&format!(" on behalf of {other}"));
+    }
+    if let Some(seconds) = approval.seconds {
+        text.push_str(&format!(", for {}", words(Duration::from_secs(seconds))));
+    }
+    format!("{text} (stage {})", approval.stage)
+}
+
+fn decided_text(request: &RequestView, now: Timestamp) -> String {
+    clean(&format!("{}, {}", request.state.name(), when(request, now)))
 }
 
 /// When it was submitted, and what came or comes of it.
@@ -211,7 +366,7 @@ fn when(request: &RequestView, now: Timestamp) -> String {
             format!("{since}, lapses {until}")
         }
         RequestState::Approved { by, at, .. } => format!("{} by {by}", ago(*at)),
-        RequestState::Denied { by, at, reason } => {
+        RequestState::Denied { by, at, reason, .. } => {
             format!("{} by {by}: {reason}", ago(*at))
         }
         RequestState::Withdrawn { at } | RequestState::Lapsed { at } => ago(*at),
@@ -229,7 +384,13 @@ pub(super) async fn approve(global: &Global, args: ApproveArgs) -> Done {
 }
 
 fn granted_text(approved: &Approved, now: Timestamp) -> String {
-    let session = &approved.session;
+    let Some(session) = &approved.session else {
+        return format!(
+            "{}. {}",
+            paint(GOOD, "Approved, so far"),
+            waits_for(&approved.request)
+        );
+    };
     format!(
         "{}: {} has {} until {} ({}), session {}.",
         paint(GOOD, "Approved"),
@@ -280,6 +441,14 @@ mod tests {
             lapses_at: at(3600),
             state,
             may_decide: false,
+            kind: RequestKind::Session,
+            extends: None,
+            ticket: None,
+            starts_at: None,
+            stage: None,
+            approvals: Vec::new(),
+            deciders: Vec::new(),
+            version: 1,
         }
     }
 
@@ -307,6 +476,7 @@ mod tests {
     fn a_decided_request_shows_by_whom_and_why() {
         let text = listed(RequestState::Denied {
             by: "dana".parse().unwrap(),
+            on_behalf_of: None,
             at: at(120),
             reason: "use the replica".into(),
         });

@@ -71,7 +71,7 @@ fn row(session: &SessionView, now: Timestamp) -> Vec<Cell> {
         cell(session.target.as_str()),
         cell(&end(session, now)),
         cell(&session.connections.to_string()),
-        cell(session.approved_by.as_str()),
+        cell(&session.approved_by.to_string()),
         cell(&session.reason),
     ]
 }
@@ -79,6 +79,10 @@ fn row(session: &SessionView, now: Timestamp) -> Vec<Cell> {
 fn end(session: &SessionView, now: Timestamp) -> String {
     match &session.state {
         SessionState::Revoked { by, at, .. } => format!("{} by {by}", relative(now, *at)),
+        SessionState::Scheduled => {
+            let (start, end) = (relative(now, session.starts_at), session.expires_at);
+            format!("{}, starts {start}", relative(now, end))
+        }
         _ => relative(now, session.expires_at),
     }
 }
@@ -92,7 +96,7 @@ pub(super) async fn revoke(global: &Global, args: RevokeArgs) -> Done {
     Ok(0)
 }
 
-fn revoked_text(session: &SessionView) -> String {
+pub(super) fn revoked_text(session: &SessionView) -> String {
     match &session.state {
         SessionState::Revoked { .. } => format!(
             "{}: {} no longer has {}.",
@@ -121,6 +125,7 @@ mod tests {
             expires_at: at(900),
             state,
             connections: 2,
+            version: 1,
         }
     }
 

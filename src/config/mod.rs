@@ -16,6 +16,7 @@ mod raw;
 mod secrets;
 mod server;
 mod ship;
+mod stages;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -152,6 +153,18 @@ pub struct Store {
 pub struct Access {
     /// `request_lapse`: how long a request waits for a decision. Default 1h.
     pub request_lapse: Duration,
+    /// `on_policy_change`: what becomes of live sessions that a changed policy no longer allows:
+    /// `keep` (default) or `revoke`.
+    pub on_policy_change: OnPolicyChange,
+}
+
+/// What becomes of live sessions that a changed policy no longer allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPolicyChange {
+    /// `"keep"`: they go on to their end.
+    Keep,
+    /// `"revoke"`: they end.
+    Revoke,
 }
 
 /// How log lines look.
@@ -190,7 +203,9 @@ pub struct PrincipalConfig {
 /// In [`TargetConfig::target`]: `description` (default: empty), `databases` (required: names, or
 /// `["*"]` for all), `default_database` (default: the first; required with `*`), `max_duration`
 /// of a session (default 8h), `max_connections` per session (default 100), `idle_timeout`
-/// (default: none), `replication` (default false).
+/// (default: none), `replication` (default false). In its terms: `stages` of an approval (default:
+/// one approval, by anybody who may), `max_extension` (default 4h) and `reason_pattern` with
+/// `reason_hint` (default: any reason).
 #[derive(Debug, Clone)]
 pub struct TargetConfig {
     /// The name, the databases and the limits.

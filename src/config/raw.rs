@@ -194,6 +194,7 @@ impl<'de> Visitor<'de> for OptionVisitor {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawAccess {
     pub(super) request_lapse: Field<String>,
+    pub(super) on_policy_change: Field<String>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -279,6 +280,19 @@ pub(super) struct RawTarget {
     pub(super) parameters: Field<String>,
     pub(super) requesters: Field<List>,
     pub(super) approvers: Field<List>,
+    pub(super) max_extension: Field<String>,
+    pub(super) reason_pattern: Field<String>,
+    pub(super) reason_hint: Field<String>,
+    pub(super) stages: Vec<Spanned<Table<RawStage>>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawStage {
+    pub(super) approvers: Field<List>,
+    pub(super) count: Field<i64>,
+    pub(super) escalate_after: Field<String>,
+    pub(super) escalate_to: Field<List>,
 }
 
 /// Where a secret is; never the secret itself.

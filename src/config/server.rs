@@ -9,7 +9,9 @@ use super::raw::{
     Field, RawAccess, RawApi, RawConfig, RawLog, RawOps, RawProxy, RawStore, RawTls, Table,
 };
 use super::values::{self, Parsed};
-use super::{Access, Api, ListenerTls, Log, LogFormat, Ops, Proxy, Store, TlsFiles};
+use super::{
+    Access, Api, ListenerTls, Log, LogFormat, OnPolicyChange, Ops, Proxy, Store, TlsFiles,
+};
 
 const DATA_DIR: &str = "/var/lib/hallpass";
 const TLS: [(&str, ListenerTls); 2] = [
@@ -209,6 +211,10 @@ pub(super) fn store(check: &mut Check<'_>, raw: &RawStore, data_dir: &Path) -> S
 }
 
 pub(super) fn access(check: &mut Check<'_>, raw: &RawAccess) -> Access {
+    const CHANGES: [(&str, OnPolicyChange); 2] = [
+        ("keep", OnPolicyChange::Keep),
+        ("revoke", OnPolicyChange::Revoke),
+    ];
     let mut section = Section::new(check, "access", 0..0);
     Access {
         request_lapse: section
@@ -218,6 +224,13 @@ pub(super) fn access(check: &mut Check<'_>, raw: &RawAccess) -> Access {
                 values::positive_duration,
             )
             .unwrap_or(Duration::from_secs(3600)),
+        on_policy_change: section
+            .optional(
+                "on_policy_change",
+                &raw.on_policy_change,
+                values::choice(&CHANGES),
+            )
+            .unwrap_or(OnPolicyChange::Keep),
     }
 }
 

@@ -8,8 +8,8 @@ use super::error::suggest;
 use super::people::People;
 use super::raw::{Field, List, Named, RawTarget};
 use super::{Parameters, TargetConfig, Upstream, UpstreamTls};
-use super::{secrets, values};
-use crate::access::{Databases, Target, TargetName};
+use super::{secrets, stages, values};
+use crate::access::{Databases, Target, TargetName, Terms};
 
 pub(super) fn targets(
     check: &mut Check<'_>,
@@ -30,11 +30,15 @@ fn target_config(
     raw: &RawTarget,
     people: &People,
 ) -> Option<TargetConfig> {
-    let target = target(section, name, raw);
+    let mut target = target(section, name, raw);
     let upstream = upstream(section, raw);
     let parameters = parameters(section, raw);
     let requesters = grantees(section, "requesters", &raw.requesters, people);
     let approvers = grantees(section, "approvers", &raw.approvers, people);
+    let terms = stages::terms(section, raw, approvers.as_deref().unwrap_or(&[]), people);
+    if let Some(target) = &mut target {
+        target.terms = terms;
+    }
     let (requesters, approvers) = (requesters?, approvers?);
     for alone in people.without_an_approver(&requesters, &approvers) {
         let at = section.at("approvers", &raw.approvers);
@@ -80,6 +84,7 @@ fn target(section: &mut Section<'_, '_>, name: &str, raw: &RawTarget) -> Option<
         max_connections: max_connections.unwrap_or(100),
         idle_timeout,
         replication: raw.replication.as_ref().is_some_and(|r| *r.get_ref()),
+        terms: Terms::default(),
     })
 }
 

@@ -92,6 +92,7 @@ fn the_example_names_every_key() {
         "[principals.a]",
         "[targets.a]",
         "[targets.a.password]",
+        "[[targets.a.stages]]",
     ] {
         let found = document::read(&format!("{section}\nzzzzzzzzz = 1\n")).1;
         let known = found[0]
@@ -620,4 +621,54 @@ fn how_people_are_told_is_checked() {
     let plain = NOTIFY.replacen("https://example.com", "http://example.com", 1);
     let warnings = load_notify(&plain).unwrap().warnings;
     assert!(warnings[0].message.contains("has no TLS"), "{warnings:?}");
+}
+
+#[test]
+fn the_stages_of_a_target_name_people_and_its_owners() {
+    let stages = "reason_pattern = '(?<ticket>INC-\\d+)'\nmax_extension = \"1h\"\n\
+        [[targets.orders-ro.stages]]\napprovers = [\"owners\", \"maya\"]\ncount = 2\n\
+        escalate_after = \"15m\"\nescalate_to = [\"@leads\"]\n\
+        [[targets.orders-ro.stages]]\napprovers = [\"dana\"]\n";
+    let config = load(&format!("{PRINCIPALS}{TARGET}{stages}")).unwrap();
+    let terms = &config.targets[0].target.terms;
+    assert_eq!(terms.max_extension, Duration::from_secs(3600));
+    let [first, second] = &terms.stages[..] else {
+        panic!("{terms:?}");
+    };
+    assert_eq!(first.approvers, ["@leads", "maya"]);
+    assert_eq!((first.count, second.count), (2, 1));
+    assert_eq!(first.escalate_after, Some(Duration::from_secs(900)));
+    assert_eq!(first.escalate_to, ["@leads"]);
+    let ticket = terms.reason.as_ref().unwrap().ticket("INC-7 stuck");
+    assert_eq!(ticket, Ok(Some("INC-7".to_owned())));
+}
+
+#[test]
+fn mistakes_in_stages_are_told_with_their_place() {
+    let wrong = |lines: &str| error_of_target(&format!("[[targets.orders-ro.stages]]\n{lines}"));
+    for (lines, expected) in [
+        (
+            "approvers = [\"@nobody\"]",
+            "nobody is in the group `@nobody`",
+        ),
+        ("approvers = []", "is empty: nobody could approve"),
+        ("count = 2", "is missing: write approvers ="),
+        ("approvers = [\"dana\"]\ncount = 0", "stages.count"),
+        (
+            "approvers = [\"dana\"]\nescalate_after = \"5m\"",
+            "needs escalate_to",
+        ),
+        (
+            "approvers = [\"dana\"]\nescalate_to = [\"dana\"]",
+            "needs escalate_after",
+        ),
+        ("approver = [\"dana\"]", "unknown key `approver`"),
+    ] {
+        let error = wrong(lines);
+        assert!(error.contains(expected), "{lines}\n{error}");
+    }
+    let pattern = error_of_target("reason_pattern = \"(\"");
+    assert!(pattern.contains("is no regular expression"), "{pattern}");
+    let hint = error_of_target("reason_hint = \"a ticket\"");
+    assert!(hint.contains("reason_pattern"), "{hint}");
 }

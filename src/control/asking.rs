@@ -8,14 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::access::{Caller, RequestId, RequestState, SessionId, TargetName};
+use crate::access::{Caller, PrincipalName, RequestId, RequestState, SessionId, TargetName};
 use crate::asking::{Ask, Asked, Declined, Desk, Verdict};
 use crate::secret::Secret;
 
-use super::{Control, Error, RequestStatus};
+use super::{Control, Error, RequestStatus, Rules, submit};
 
 /// What is asked for if nothing is said.
-const DURATION: Duration = Duration::from_secs(3600);
+const USUAL: Duration = Duration::from_secs(3600);
 /// How long one look for a decision may take; then it is looked again.
 const LOOK: Duration = Duration::from_secs(3600);
 
@@ -61,15 +61,15 @@ impl Control {
         let status = match before {
             Some(status) => status,
             None => {
-                let longest = self.longest(&ask.target);
-                let duration = ask.duration.unwrap_or_else(|| longest.min(DURATION));
-                self.submit(caller, &ask.target, duration, &ask.reason)
-                    .await?
+                let usual = || self.rules.load().usual(&ask.target);
+                let duration = ask.duration.unwrap_or_else(usual);
+                let ask = submit::Ask::new(ask.target.clone(), duration, ask.reason.clone());
+                self.submit(caller, ask).await?
             }
         };
         let request = status.request;
         Ok(Asked {
-            approvers: Vec::new(),
+            approvers: names(self.deciders(&request)),
             request: request.id,
             duration: request.duration,
             reason: request.reason,
@@ -132,11 +132,14 @@ impl Control {
     }
 }
 
-impl Control {
-    /// The longest session for a target that there is.
-    fn longest(&self, target: &TargetName) -> Duration {
-        let rules = self.rules.load();
-        let known = rules.targets.get(target);
-        known.map_or(DURATION, |target| target.max_duration)
+impl Rules {
+    /// How long a session for the target is, if nothing is said.
+    fn usual(&self, target: &TargetName) -> Duration {
+        let target = self.targets.get(target);
+        target.map_or(USUAL, |target| target.max_duration.min(USUAL))
     }
+}
+
+fn names(principals: Vec<PrincipalName>) -> Vec<String> {
+    principals.into_iter().map(String::from).collect()
 }

@@ -3,77 +3,100 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{AccessRequest, Caller, RequestId, Session, SessionId};
-use crate::audit::Event;
-use crate::policy::Action;
-use crate::store::StoreError;
+use jiff::Timestamp;
 
+use crate::access::{
+    AccessRequest, Approval, Caller, Grantor, RequestId, RequestKind, RequestState, Session,
+    SessionId,
+};
+use crate::audit::Event;
+use crate::store::{Act, Change, Write};
+
+use super::grant::approved;
+use super::submit::session_of;
 use super::{Control, Error, RequestStatus, SessionStatus, act, random_id, reason, to_the_end};
 
 impl Control {
-    /// Grants a request, for `duration` if that is shorter than what was asked for. When this
-    /// returns, the session is recorded and open.
+    /// Approves a request, for `duration` if that is shorter than what was asked for. If it was
+    /// the last approval that was missing, the session is recorded and open, or longer, when this
+    /// returns; it comes with the answer then.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if it is no longer pending or the requester has a live session for the
-    /// target; [`Error::AuditUnavailable`] if it is granted but not open yet.
+    /// [`Error::Conflict`] if it is no longer pending, the requester may no longer have it, or has
+    /// a live session for the target; [`Error::Forbidden`] if it is not up to the caller;
+    /// [`Error::AuditUnavailable`] if it is granted but not open yet.
     pub async fn approve(
         self: &Arc<Self>,
         caller: &Caller,
         id: RequestId,
         duration: Option<Duration>,
-    ) -> Result<(RequestStatus, SessionStatus), Error> {
-        let old = self.decidable_request(caller, id).await?;
+    ) -> Result<(RequestStatus, Option<SessionStatus>), Error> {
+        let old = self.visible_request(caller, id).await?;
+        let (powers, now) = (self.powers(caller).await?, self.now());
+        let voted = self.decide(&powers, &old, now, |approver| {
+            old.clone().approve(approver, duration, now)
+        })?;
         self.check_length(&old, duration)?;
-        let session = SessionId::from_random(random_id());
-        let (new, session) =
-            old.clone()
-                .approve(caller.name.clone(), duration, session, self.now())?;
+        let Some(by) = voted.approved_by() else {
+            let change = Change::moves(voted.clone(), act(now, stage_approved(&voted)));
+            let control = Arc::clone(self);
+            to_the_end(async move { control.move_request(change).await }).await?;
+            return Ok((self.full_status(false, voted), None));
+        };
+        self.still_permitted(&voted).map_err(Error::Conflict)?;
+        let (request, session) = self.granted(voted, by, now).await?;
+        let opened = session_of(&session).clone();
+        let change = Change {
+            request: Some(Write::Changed(request.clone())),
+            session: Some(session),
+            review: None,
+            acts: vec![act(now, approved(&request, &opened))],
+        };
         let control = Arc::clone(self);
-        let (granted, opened) = (new.clone(), session.clone());
-        to_the_end(async move { control.grant(&old, &granted, &opened).await }).await?;
-        Ok((
-            self.request_status(caller, new),
-            self.session_status(session),
-        ))
+        to_the_end(async move { control.open(change).await }).await?;
+        let session = self.session_status(opened);
+        Ok((self.full_status(false, request), Some(session)))
+    }
+
+    /// The session that the request becomes, or makes longer.
+    async fn granted(
+        &self,
+        request: AccessRequest,
+        by: Grantor,
+        now: Timestamp,
+    ) -> Result<(AccessRequest, Write<Session>), Error> {
+        let Some(extends) = request.extends else {
+            let id = SessionId::from_random(random_id());
+            let (request, session) = request.grant(by, id, now)?;
+            return Ok((request, Write::New(session)));
+        };
+        let session = self.store.session(extends).await?;
+        let session = session.ok_or(Error::NotFound("session"))?;
+        let longest = self.longest(&request.target);
+        let (request, session) = request.extend(by, session, longest, now)?;
+        Ok((request, Write::Changed(session)))
     }
 
     /// Refuses a request.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if it is no longer pending, [`Error::Invalid`] without a reason.
+    /// [`Error::Conflict`] if it is no longer pending, [`Error::Forbidden`] if it is not up to the
+    /// caller, [`Error::Invalid`] without a reason.
     pub async fn deny(
         self: &Arc<Self>,
         caller: &Caller,
         id: RequestId,
         why: &str,
     ) -> Result<RequestStatus, Error> {
-        let old = self.decidable_request(caller, id).await?;
-        let (why, now) = (reason(why)?, self.now());
-        let new = old.clone().deny(caller.name.clone(), why, now)?;
-        let denied = Event::RequestDenied {
-            request: id,
-            by: caller.name.clone(),
-            reason: why.to_owned(),
-        };
+        let old = self.visible_request(caller, id).await?;
+        let (powers, why, now) = (self.powers(caller).await?, reason(why)?, self.now());
+        let new = self.decide(&powers, &old, now, |approver| {
+            old.clone().deny(approver, why, now)
+        })?;
+        let change = Change::moves(new.clone(), denied(&new, now));
         let control = Arc::clone(self);
-        let kept = new.clone();
-        to_the_end(async move { control.move_request(&old, &kept, act(now, denied)).await })
-            .await?;
-        Ok(self.request_status(caller, new))
-    }
-
-    /// The request, if `caller` may decide on it. Their own is left to `access`, which says why.
-    async fn decidable_request(
-        &self,
-        caller: &Caller,
-        id: RequestId,
-    ) -> Result<AccessRequest, Error> {
-        let request = self.visible_request(caller, id).await?;
-        if request.requester != caller.name {
-            self.check(caller, Action::Approve, &request)?;
-        }
-        Ok(request)
+        to_the_end(async move { control.move_request(change).await }).await?;
+        Ok(self.full_status(false, new))
     }
 
     /// What was fine when it was asked for may not be under the rules of today.
@@ -85,7 +108,10 @@ impl Control {
         let rules = self.rules.load();
         let max = rules.targets.get(&request.target).map(|t| t.max_duration);
         match max {
-            Some(max) if cut.unwrap_or(request.duration) > max => {
+            Some(max)
+                if request.kind != RequestKind::Extension
+                    && cut.unwrap_or(request.granted_duration()) > max =>
+            {
                 let (target, max) = (&request.target, humantime::format_duration(max));
                 Err(Error::Invalid(format!(
                     "{target} is granted for at most {max} now"
@@ -95,51 +121,59 @@ impl Control {
         }
     }
 
-    async fn grant(
-        &self,
-        old: &AccessRequest,
-        new: &AccessRequest,
-        session: &Session,
-    ) -> Result<(), Error> {
-        let approved = Event::RequestApproved {
-            request: new.id,
-            by: session.approved_by.clone(),
-            session: session.id,
-            principal: session.principal.clone(),
-            target: session.target.clone(),
-            expires_at: session.expires_at,
-        };
-        let act = act(session.starts_at, approved);
-        let store = &self.store;
-        match store
-            .transition_request(old, new, Some(session), &act)
-            .await
+    /// Commits that a request moves, where that opens nothing.
+    pub(super) async fn move_request(&self, change: Change) -> Result<(), Error> {
+        self.store.commit(&change).await?;
+        if let Some(Write::New(request) | Write::Changed(request)) = &change.request
+            && request.state != RequestState::Pending
         {
-            // The older one may be over without anybody having noted it.
-            Err(StoreError::LiveSession(live)) if live.expires_at <= session.starts_at => {
-                self.expire_session(*live).await?;
-                store
-                    .transition_request(old, new, Some(session), &act)
-                    .await?;
-            }
-            result => result?,
+            self.count(request);
         }
-        self.count(new);
-        // Whoever waits for the decision learns of it, even if the audit keeps it from opening.
-        let delivered = self.deliver().await;
-        self.changed();
-        delivered
-    }
-
-    pub(super) async fn move_request(
-        &self,
-        old: &AccessRequest,
-        new: &AccessRequest,
-        act: crate::store::Act,
-    ) -> Result<(), Error> {
-        self.store.transition_request(old, new, None, &act).await?;
-        self.count(new);
         self.follow_up().await;
         Ok(())
     }
+}
+
+/// The fact that somebody approved, though others have to as well.
+fn stage_approved(request: &AccessRequest) -> Event {
+    let last = request.chain.approvals.last().cloned();
+    let last = last.unwrap_or_else(|| unreachable!("it was just approved"));
+    let Approval {
+        by,
+        on_behalf_of,
+        stage,
+        seconds,
+        ..
+    } = last;
+    Event::RequestStageApproved {
+        request: request.id,
+        principal: request.requester.clone(),
+        target: request.target.clone(),
+        by,
+        on_behalf_of,
+        stage,
+        seconds,
+    }
+}
+
+/// The fact that somebody refused, as the request's state tells.
+fn denied(request: &AccessRequest, now: Timestamp) -> Act {
+    let RequestState::Denied {
+        by,
+        on_behalf_of,
+        reason,
+        ..
+    } = request.state.clone()
+    else {
+        unreachable!("it was just denied");
+    };
+    act(
+        now,
+        Event::RequestDenied {
+            request: request.id,
+            by,
+            on_behalf_of,
+            reason,
+        },
+    )
 }

@@ -1,6 +1,6 @@
 //! Why a use case does not do what it was asked.
 
-use crate::access::{SubmissionError, TransitionError};
+use crate::access::{ReviewError, SubmissionError, TransitionError};
 use crate::audit::Unavailable;
 use crate::audit::reader::ReadError;
 use crate::store::StoreError;
@@ -49,9 +49,9 @@ pub enum Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict(_) | StoreError::LiveSession(_) => {
-                Self::Conflict(error.to_string())
-            }
+            StoreError::Conflict(_)
+            | StoreError::LiveSession(_)
+            | StoreError::TooManyPending(_) => Self::Conflict(error.to_string()),
             error => Self::Store(error),
         }
     }
@@ -65,17 +65,36 @@ impl From<Unavailable> for Error {
 
 impl From<SubmissionError> for Error {
     fn from(error: SubmissionError) -> Self {
-        Self::Invalid(error.to_string())
+        match error {
+            SubmissionError::Session(error) => error.into(),
+            error => Self::Invalid(error.to_string()),
+        }
     }
 }
 
 impl From<TransitionError> for Error {
     fn from(error: TransitionError) -> Self {
+        use TransitionError as Cause;
         let text = error.to_string();
         match error {
-            TransitionError::NotPending(_) => Self::Conflict(text),
-            TransitionError::OwnRequest | TransitionError::NotRequester => Self::Forbidden(text),
-            TransitionError::NoReason | TransitionError::Lengthened => Self::Invalid(text),
+            Cause::NotPending(_) | Cause::Undecided | Cause::SessionOver(_) => Self::Conflict(text),
+            Cause::OwnRequest | Cause::NotRequester | Cause::Twice | Cause::NotNamed(_) => {
+                Self::Forbidden(text)
+            }
+            Cause::NoReason | Cause::Lengthened | Cause::TooFar(_) | Cause::OtherSession => {
+                Self::Invalid(text)
+            }
+        }
+    }
+}
+
+impl From<ReviewError> for Error {
+    fn from(error: ReviewError) -> Self {
+        let text = error.to_string();
+        match error {
+            ReviewError::Closed => Self::Conflict(text),
+            ReviewError::Own => Self::Forbidden(text),
+            ReviewError::NoNote => Self::Invalid(text),
         }
     }
 }

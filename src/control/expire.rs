@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{AccessRequest, Ending, Session, SessionState};
 use crate::audit::Event;
-use crate::store::{Filter, StoreError};
+use crate::store::{Change, Filter, StoreError};
 
 use super::{Control, Error, act};
 
@@ -21,8 +21,10 @@ impl Control {
     /// # Errors
     /// If the store or the audit fails; then hallpass should not start.
     pub async fn recover(&self) -> Result<(), Error> {
+        self.look_around().await?;
         self.recover_holds().await?;
         self.recover_channels().await?;
+        self.count_reviews().await;
         self.patrol().await?;
         let live = Filter {
             open_only: true,
@@ -67,6 +69,12 @@ impl Control {
         for request in due.requests {
             self.lapse(request).await?;
         }
+        for request in due.escalations {
+            self.escalate(request).await?;
+        }
+        for session in due.starts {
+            self.start(session).await?;
+        }
         self.gate.forget(now);
         self.note_failures(now).await;
         self.deliver().await?;
@@ -80,9 +88,15 @@ impl Control {
         let Some(new) = old.clone().expire(now) else {
             return Ok(());
         };
-        let change = act(now, ended(&new));
-        self.gate.end(&old, Ending::Expired);
-        unless_faster(self.store.transition_session(&old, &new, &change).await)?;
+        let change = Change::moves_session(new.clone(), act(now, ended(&new)));
+        let result = self.store.commit(&change).await;
+        // Whoever was faster may have extended it.
+        if !matches!(result, Err(StoreError::Conflict(_))) {
+            self.gate.end(&old, Ending::Expired);
+        }
+        if !unless_faster(result)? {
+            return Ok(());
+        }
         tracing::info!(session_id = %new.id, target = %new.target, principal = %new.principal, "session expired");
         self.changed();
         Ok(())
@@ -90,17 +104,62 @@ impl Control {
 
     async fn lapse(&self, old: AccessRequest) -> Result<(), Error> {
         let now = self.now();
-        let Some(new) = old.clone().lapse(now) else {
+        let Some(new) = old.lapse(now) else {
             return Ok(());
         };
         let lapsed = Event::RequestLapsed { request: new.id };
-        let change = act(now, lapsed);
-        let result = self
-            .store
-            .transition_request(&old, &new, None, &change)
-            .await;
-        if unless_faster(result)? {
+        let change = Change::moves(new.clone(), act(now, lapsed));
+        if unless_faster(self.store.commit(&change).await)? {
             self.count(&new);
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// Notes that others may decide, too.
+    async fn escalate(&self, old: AccessRequest) -> Result<(), Error> {
+        let now = self.now();
+        let Some(new) = old.escalate(now) else {
+            return Ok(());
+        };
+        let Some((stage, to)) = new.chain.current() else {
+            return Ok(());
+        };
+        let escalated = Event::RequestEscalated {
+            request: new.id,
+            principal: new.requester.clone(),
+            target: new.target.clone(),
+            stage,
+            to: to.escalate_to.clone(),
+        };
+        let change = Change::moves(new.clone(), act(now, escalated));
+        if unless_faster(self.store.commit(&change).await)? {
+            tracing::info!(request_id = %new.id, target = %new.target, stage, "access request escalates");
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// Begins a session whose start has come, unless its holder may no longer have it. It opens
+    /// when that is recorded.
+    async fn start(&self, old: Session) -> Result<(), Error> {
+        if let Err(why) = self.holds_rightly(&old).await? {
+            self.end_unpermitted(old, &why).await?;
+            return Ok(());
+        }
+        let now = self.now();
+        let Some(new) = old.start(now) else {
+            return Ok(());
+        };
+        let started = Event::SessionStarted {
+            session: new.id,
+            principal: new.principal.clone(),
+            target: new.target.clone(),
+            expires_at: new.expires_at,
+        };
+        let change = Change::moves_session(new.clone(), act(now, started));
+        if unless_faster(self.store.commit(&change).await)? {
+            tracing::info!(session_id = %new.id, target = %new.target, principal = %new.principal, "session starts");
             self.changed();
         }
         Ok(())
@@ -137,7 +196,7 @@ pub(super) fn ended(session: &Session) -> Event {
 }
 
 /// Whether the change was made; that somebody else made another before is no error.
-fn unless_faster(result: Result<(), StoreError>) -> Result<bool, Error> {
+pub(super) fn unless_faster(result: Result<(), StoreError>) -> Result<bool, Error> {
     match result {
         Ok(()) => Ok(true),
         Err(StoreError::Conflict(_)) => Ok(false),

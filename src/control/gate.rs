@@ -10,9 +10,15 @@ use parking_lot::Mutex;
 use crate::access::{Ending, Session, SessionId, SessionState};
 use crate::admission::Admission;
 
+/// A session that was opened or ended here.
+struct Known {
+    session: Session,
+    ended: bool,
+}
+
 /// Sessions that were opened or ended here, until their time has passed.
 pub(super) struct Gate {
-    known: Mutex<HashMap<SessionId, Session>>,
+    known: Mutex<HashMap<SessionId, Known>>,
     admission: Arc<Admission>,
 }
 
@@ -22,12 +28,26 @@ impl Gate {
         Self { known, admission }
     }
 
-    /// Lets connections in under `session`, unless it is open already or was ended here.
+    /// Lets connections in under `session`, unless it was ended here; to its new end, if it is
+    /// open already and was extended.
     pub(super) fn open(&self, session: &Session) {
         let mut known = self.known.lock();
-        if session.state == SessionState::Active && !known.contains_key(&session.id) {
+        if session.state != SessionState::Active {
+            return;
+        }
+        match known.get(&session.id) {
+            None => _ = self.admission.open(session),
+            Some(it) if it.ended || session.expires_at <= it.session.expires_at => return,
+            Some(_) => self.extend(session),
+        }
+        let (session, ended) = (session.clone(), false);
+        known.insert(session.id, Known { session, ended });
+    }
+
+    fn extend(&self, session: &Session) {
+        // Its old end may have come while the extension was being recorded.
+        if !self.admission.extend(session) {
             self.admission.open(session);
-            known.insert(session.id, session.clone());
         }
     }
 
@@ -36,19 +56,20 @@ impl Gate {
         let mut known = self.known.lock();
         let (holder, target) = (&session.principal, &session.target);
         self.admission.end(holder, target, session.id, ending);
-        known.insert(session.id, session.clone());
+        let (session, ended) = (session.clone(), true);
+        known.insert(session.id, Known { session, ended });
     }
 
     /// The session as it was when it was opened here; for when the store does not answer.
     pub(super) fn session(&self, id: SessionId) -> Option<Session> {
-        self.known.lock().get(&id).cloned()
+        self.known.lock().get(&id).map(|it| it.session.clone())
     }
 
     /// Forgets sessions whose time has passed: those cannot be opened again.
     pub(super) fn forget(&self, now: Timestamp) {
         self.known
             .lock()
-            .retain(|_, session| session.expires_at > now);
+            .retain(|_, it| it.session.expires_at > now);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::Ask;
 use super::testing::{World, caller};
 use crate::access::{AccessRequest, Session, SessionId};
 use crate::audit::Event;
@@ -68,8 +69,8 @@ impl Run {
         match step {
             Step::Submit(who, target, seconds) => {
                 let (target, length) = (TARGETS[target], Duration::from_secs(seconds));
-                let target = target.parse().unwrap();
-                _ = control.submit(&by(who), &target, length, "x").await;
+                let ask = Ask::new(target.parse().unwrap(), length, "x");
+                _ = control.submit(&by(who), ask).await;
             }
             Step::Approve(who, n) => {
                 if let Some(request) = self.requests().await.get(n) {
@@ -156,7 +157,7 @@ impl Run {
         let mut live = HashSet::new();
         let mut open = 0;
         for session in self.sessions().await {
-            assert_ne!(session.principal, session.approved_by);
+            assert!(!session.approved_by.is(&session.principal));
             let end = format!("{} {:?}", session.expires_at, session.state);
             if session.state.is_final() {
                 self.unchanged(session.id.to_string(), &end);

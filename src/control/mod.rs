@@ -6,15 +6,20 @@
 
 mod asking;
 mod decide;
+mod delegate;
 mod error;
 mod expire;
 mod gate;
+mod grant;
 mod holds;
 mod notices;
 mod outbox;
 mod people;
+mod powers;
 mod queries;
 mod read_audit;
+mod reexamine;
+mod review;
 mod revoke;
 mod secret;
 mod slack;
@@ -55,12 +60,14 @@ pub use notices::Telling;
 pub use people::{Identity, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
+pub use reexamine::HALLPASS;
 pub use secret::Granted;
 pub use slack::SlackRefusal;
+pub use submit::Ask;
 pub use try_channels::Tried;
 
 use gate::Gate;
-use people::{Failures, within_scope};
+use people::{Failures, Known, within_scope};
 
 /// The longest reason of a denial or a revocation, in bytes.
 const MAX_REASON: usize = 2_000;
@@ -131,6 +138,8 @@ pub struct Control {
     store: Arc<dyn Store>,
     rules: ArcSwap<Rules>,
     identity: ArcSwap<Identity>,
+    /// Everybody, as [`Control::look_around`] saw them last.
+    known: ArcSwap<Known>,
     failures: Failures,
     gate: Gate,
     admission: Arc<Admission>,
@@ -153,10 +162,13 @@ pub struct Control {
 impl Control {
     /// Puts the parts together; nothing runs yet.
     pub fn new(parts: Parts) -> Arc<Self> {
+        let configured = parts.identity.directory.principals().cloned();
+        let known: Known = configured.map(|it| (it.name.clone(), it)).collect();
         Arc::new(Self {
             store: parts.store,
             rules: ArcSwap::from_pointee(parts.rules),
             identity: ArcSwap::from_pointee(parts.identity),
+            known: ArcSwap::from_pointee(known),
             failures: Failures::default(),
             gate: Gate::new(Arc::clone(&parts.admission)),
             admission: parts.admission,
@@ -174,14 +186,9 @@ impl Control {
         })
     }
 
-    /// Replaces targets and policy. What was decided under the old ones stands.
-    pub fn set_rules(&self, rules: Rules) {
+    #[cfg(test)]
+    fn set_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
-    }
-
-    /// Replaces who is who in the configuration, and how the others prove it.
-    pub fn set_identity(&self, identity: Identity) {
-        self.identity.store(Arc::new(identity));
     }
 
     /// Counts transitions: changes whenever a request or a session did.
@@ -206,9 +213,11 @@ impl Control {
         id: RequestId,
     ) -> Result<AccessRequest, Error> {
         let request = self.store.request(id).await?;
+        let powers = self.powers(caller).await?;
         request
             .filter(|request| {
-                request.requester == caller.name || self.may(caller, Action::View, &request.target)
+                request.requester == caller.name
+                    || self.any_may(&powers, Action::View, &request.target)
             })
             .ok_or(Error::NotFound("request"))
     }
@@ -229,30 +238,6 @@ impl Control {
     fn may(&self, caller: &Caller, action: Action, target: &TargetName) -> bool {
         let context = Context::at(self.clock.now());
         self.rules.load().allow(caller, action, target, context)
-    }
-
-    /// Refuses what `caller` may not do to the request, or to what came of it.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`].
-    fn check(&self, caller: &Caller, action: Action, request: &AccessRequest) -> Result<(), Error> {
-        let context = Context {
-            duration: Some(request.duration),
-            reason: Some(&request.reason),
-            requester: Some(&request.requester),
-            ..Context::at(self.clock.now())
-        };
-        let allowed = self
-            .rules
-            .load()
-            .allow(caller, action, &request.target, context);
-        match allowed {
-            true => Ok(()),
-            false => Err(Error::Forbidden(format!(
-                "you may not decide on requests for {}",
-                request.target
-            ))),
-        }
     }
 
     /// Whether `caller` may do this with hallpass as a whole.

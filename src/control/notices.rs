@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{AccessRequest, Caller, Principal, PrincipalName, SessionId};
+use crate::access::{AccessRequest, Caller, Principal, PrincipalName, RequestKind, SessionId};
 use crate::audit::Event;
 use crate::clock;
 use crate::notify::{Channel, Delivery, Failure, Kind, Notice, Slack};
@@ -277,14 +277,23 @@ fn told(act: &Act) -> Option<Told> {
         Event::RequestSubmitted { .. } => plain(Kind::Submitted),
         Event::RequestApproved {
             by,
+            policies,
+            kind,
             session,
             expires_at,
             ..
         } => Told {
             session: Some(*session),
-            by: Some(by.to_string()),
+            by: Some(match by {
+                Some(by) => by.to_string(),
+                None => format!("policy {}", policies.join(", ")),
+            }),
             expires_at: Some(*expires_at),
-            ..plain(Kind::Approved)
+            ..plain(match kind {
+                RequestKind::Session => Kind::Approved,
+                RequestKind::Extension => Kind::Extended,
+                RequestKind::BreakGlass => Kind::BreakGlass,
+            })
         },
         Event::RequestDenied { by, reason, .. } => Told {
             by: Some(by.to_string()),

@@ -1,5 +1,7 @@
 //! From the outbox to the audit, and to what the acts bring about.
 
+use jiff::Timestamp;
+
 use crate::access::{Ending, SessionId};
 use crate::audit::{Batch, Event};
 use crate::store::Act;
@@ -61,10 +63,13 @@ impl Control {
         Ok(())
     }
 
+    /// Opens what the event grants, to the end that it says: a later extension is recorded first,
+    /// too.
     async fn open_if_granted(&self, event: &Event) -> Result<(), Error> {
-        if let Some(id) = granted(event)
-            && let Some(session) = self.store.session(id).await?
+        if let Some((id, until)) = granted(event)
+            && let Some(mut session) = self.store.session(id).await?
         {
+            session.expires_at = session.expires_at.min(until);
             self.gate.open(&session);
             self.changed();
         }
@@ -72,10 +77,20 @@ impl Control {
     }
 }
 
-/// The session that comes to be by `event`.
-fn granted(event: &Event) -> Option<SessionId> {
+/// The session that comes to be, or goes on, by `event`, and until when.
+fn granted(event: &Event) -> Option<(SessionId, Timestamp)> {
     match event {
-        Event::RequestApproved { session, .. } => Some(*session),
+        Event::RequestApproved {
+            session,
+            expires_at,
+            starts_at: None,
+            ..
+        }
+        | Event::SessionStarted {
+            session,
+            expires_at,
+            ..
+        } => Some((*session, *expires_at)),
         _ => None,
     }
 }

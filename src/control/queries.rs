@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::access::{AccessRequest, Caller, RequestId, RequestState, Session, SessionId, Target};
+use jiff::Timestamp;
+
+use crate::access::{
+    AccessRequest, Caller, PrincipalName, RequestId, RequestState, Session, SessionId, Target,
+    TargetName,
+};
 use crate::admission::ConnectionInfo;
 use crate::audit::Unavailable;
 use crate::policy::Action;
@@ -34,6 +39,10 @@ pub struct RequestStatus {
     pub request: AccessRequest,
     /// Whether the principal may decide it.
     pub may_decide: bool,
+    /// Who may, of all whom hallpass knows; left out of lists.
+    pub deciders: Vec<PrincipalName>,
+    /// When it was so.
+    pub at: Timestamp,
 }
 
 /// A session, and what runs under it.
@@ -79,7 +88,8 @@ impl Control {
     /// [`Error::NotFound`] if not, or if it is not there.
     pub async fn request(&self, caller: &Caller, id: RequestId) -> Result<RequestStatus, Error> {
         let request = self.visible_request(caller, id).await?;
-        Ok(self.request_status(caller, request))
+        let powers = self.powers(caller).await?;
+        Ok(self.full_status(self.may_decide(&powers, &request), request))
     }
 
     /// The request as soon as it is no longer pending, or as it stands after `wait`.
@@ -117,9 +127,15 @@ impl Control {
         caller: &Caller,
         pending_only: bool,
     ) -> Result<Vec<RequestStatus>, Error> {
-        let filter = self.visible(caller, pending_only);
+        let filter = self.visible(caller, pending_only).await?;
         let requests = self.store.requests(&filter).await?;
-        let status = |request| self.request_status(caller, request);
+        let powers = self.powers(caller).await?;
+        let status = |request| RequestStatus {
+            may_decide: self.may_decide(&powers, &request),
+            request,
+            deciders: Vec::new(),
+            at: self.now(),
+        };
         Ok(requests.into_iter().map(status).collect())
     }
 
@@ -141,7 +157,7 @@ impl Control {
         caller: &Caller,
         live_only: bool,
     ) -> Result<Vec<SessionStatus>, Error> {
-        let filter = self.visible(caller, live_only);
+        let filter = self.visible(caller, live_only).await?;
         let sessions = self.store.sessions(&filter).await?;
         let mut counts: HashMap<SessionId, usize> = HashMap::new();
         for connection in self.admission.connections() {
@@ -174,13 +190,12 @@ impl Control {
         }
     }
 
-    pub(super) fn request_status(&self, caller: &Caller, request: AccessRequest) -> RequestStatus {
-        let may_decide = request.state == RequestState::Pending
-            && request.requester != caller.name
-            && self.may(caller, Action::Approve, &request.target);
+    pub(super) fn full_status(&self, may_decide: bool, request: AccessRequest) -> RequestStatus {
         RequestStatus {
+            deciders: self.deciders(&request),
             request,
             may_decide,
+            at: self.now(),
         }
     }
 
@@ -193,17 +208,18 @@ impl Control {
         }
     }
 
-    fn visible(&self, caller: &Caller, open_only: bool) -> Filter {
+    /// What `caller` may see: their own, and that of targets that they may see all of.
+    pub(super) async fn visible(&self, caller: &Caller, open_only: bool) -> Result<Filter, Error> {
+        let powers = self.powers(caller).await?;
         let rules = self.rules.load();
-        let approvable =
-            |target: &&crate::access::TargetName| self.may(caller, Action::View, target);
-        Filter {
+        let seen = |target: &&TargetName| self.any_may(&powers, Action::View, target);
+        Ok(Filter {
             open_only,
             visible: Some(Visible {
                 principal: caller.name.clone(),
-                targets: rules.targets.keys().filter(approvable).cloned().collect(),
+                targets: rules.targets.keys().filter(seen).cloned().collect(),
             }),
             limit: Some(LIST),
-        }
+        })
     }
 }

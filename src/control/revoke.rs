@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::access::{Caller, Ending, Right, Session, SessionId, SessionState};
 use crate::policy::Action;
-use crate::store::StoreError;
+use crate::store::{Change, StoreError};
 
 use super::expire::ended;
 use super::{Control, Error, SessionStatus, act, reason, to_the_end};
@@ -49,8 +49,8 @@ impl Control {
         let Some(new) = old.clone().revoke(caller.name.clone(), why, now) else {
             return Err(over(&old));
         };
-        let change = act(now, ended(&new));
-        match self.store.transition_session(&old, &new, &change).await {
+        let change = Change::moves_session(new.clone(), act(now, ended(&new)));
+        match self.store.commit(&change).await {
             Ok(()) => self.gate.end(&new, ending),
             Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
             Err(error) => {

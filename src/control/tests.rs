@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::testing::{HOUR, World, at, caller, rules};
 use super::{Control, Error, Rules};
-use crate::access::{RequestState, SessionState};
+use crate::access::{Approver, RequestState, SessionState};
 use crate::audit::Event;
 use crate::clock::Clock;
-use crate::store::{Filter, Store};
+use crate::store::{Change, Filter, Store, Write};
 
 #[tokio::test]
 async fn an_approval_is_recorded_and_opens_the_session() {
@@ -140,10 +140,10 @@ async fn a_session_that_is_over_unnoticed_is_no_obstacle_to_the_next() {
 #[tokio::test]
 async fn requester_and_approver_are_never_the_same() {
     let world = World::new();
+    let request = world.submit("maya").await;
     let mut rules = rules();
     rules.policy = Box::new(Everybody);
     world.control.set_rules(rules);
-    let request = world.submit("maya").await;
     let own = world.control.approve(&caller("maya"), request, None).await;
     assert!(matches!(own, Err(Error::Forbidden(_))));
     let own = world.control.deny(&caller("maya"), request, "no").await;
@@ -257,22 +257,18 @@ async fn an_act_whose_delivery_was_noted_too_late_is_recorded_once_and_opened_on
     let old = world.store.request(request).await.unwrap().unwrap();
     let id = crate::access::SessionId::from_random(3);
     let now = world.clock.now();
-    let dana = caller("dana").name.clone();
-    let (new, session) = old.clone().approve(dana.clone(), None, id, now).unwrap();
-    let event = Event::RequestApproved {
-        request,
-        by: dana,
-        session: id,
-        principal: session.principal.clone(),
-        target: session.target.clone(),
-        expires_at: session.expires_at,
-    };
-    let act = super::act(now, event);
+    let dana = caller("dana");
+    let voted = old.approve(Approver::own(&dana), None, now).unwrap();
+    let by = voted.approved_by().unwrap();
+    let (new, session) = voted.grant(by, id, now).unwrap();
     let store = &world.store;
-    store
-        .transition_request(&old, &new, Some(&session), &act)
-        .await
-        .unwrap();
+    let change = Change {
+        acts: vec![super::act(now, super::grant::approved(&new, &session))],
+        request: Some(Write::Changed(new)),
+        session: Some(Write::New(session)),
+        review: None,
+    };
+    store.commit(&change).await.unwrap();
     store.read_only.store(true, Ordering::SeqCst);
     for _ in 0..3 {
         assert!(matches!(
@@ -406,10 +402,10 @@ async fn an_end_that_was_stored_by_a_task_that_died_is_carried_out_whatever_the_
     let old = world.session().await;
     let now = world.clock.now();
     let by = caller("dana").name.clone();
-    let new = old.clone().revoke(by, "now", now).unwrap();
+    let new = old.revoke(by, "now", now).unwrap();
     let act = super::act(now, super::expire::ended(&new));
-    let stored = world.store.transition_session(&old, &new, &act).await;
-    stored.unwrap();
+    let change = Change::moves_session(new, act);
+    world.store.commit(&change).await.unwrap();
     assert_eq!(world.admission.live_sessions(), 1);
     world.break_audit(true);
     world.control.patrol().await.unwrap_err();
@@ -483,7 +479,7 @@ async fn the_rules_of_the_day_of_approval_count() {
     world.control.set_rules(rules());
     let approved = world.control.approve(&dana, request, Some(HOUR)).await;
     let expected = world.clock.now() + HOUR;
-    assert_eq!(approved.unwrap().1.session.expires_at, expected);
+    assert_eq!(approved.unwrap().1.unwrap().session.expires_at, expected);
 }
 
 #[tokio::test]
@@ -510,7 +506,7 @@ async fn the_patrol_ends_what_is_due_by_itself() {
         .submit_for("maya", "orders-ro", Duration::from_secs(1))
         .await;
     let approved = world.control.approve(&caller("dana"), request, None).await;
-    let id = approved.unwrap().1.session.id;
+    let id = approved.unwrap().1.unwrap().session.id;
     let mut changes = world.control.changes();
     let expired = async {
         while world.store.session(id).await.unwrap().unwrap().state.name() != "expired" {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access::{Caller, RequestId, Right};
 use crate::audit::Event;
+use crate::store::Change;
 
 use super::people::must_have;
 use super::{Control, Error, RequestStatus, act, to_the_end};
@@ -21,15 +22,14 @@ impl Control {
         must_have(caller, Right::Request)?;
         let old = self.visible_request(caller, id).await?;
         let now = self.now();
-        let new = old.clone().withdraw(&caller.name, now)?;
+        let new = old.withdraw(&caller.name, now)?;
         let withdrawn = Event::RequestWithdrawn {
             request: id,
             by: caller.name.clone(),
         };
+        let change = Change::moves(new.clone(), act(now, withdrawn));
         let control = Arc::clone(self);
-        let kept = new.clone();
-        to_the_end(async move { control.move_request(&old, &kept, act(now, withdrawn)).await })
-            .await?;
-        Ok(self.request_status(caller, new))
+        to_the_end(async move { control.move_request(change).await }).await?;
+        Ok(self.full_status(false, new))
     }
 }

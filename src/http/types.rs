@@ -7,9 +7,10 @@ mod people;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::access::Delegation;
 use crate::access::{
-    ConnectionId, PrincipalName, RequestId, RequestState, Scope, SessionId, SessionState,
-    TargetName,
+    Approval, ConnectionId, Grantor, PrincipalName, RequestId, RequestKind, RequestState,
+    ReviewState, Scope, SessionId, SessionState, TargetName,
 };
 use crate::audit::search::Found;
 use crate::audit::{Head, PublicKey, Record};
@@ -60,6 +61,41 @@ pub struct SubmitRequest {
     pub duration: String,
     /// Why.
     pub reason: String,
+    /// When the session is to begin, if not at its approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<Timestamp>,
+    /// At once, approved by nobody and reviewed afterwards.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub break_glass: bool,
+}
+
+/// `POST /api/v1/sessions/{id}/extend`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extend {
+    /// How much longer.
+    pub duration: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The stage of an approval that a request is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageView {
+    /// Its number, from 1.
+    pub number: u32,
+    /// How many stages there are.
+    pub of: u32,
+    /// How many have approved in it.
+    pub given: u32,
+    /// How many have to.
+    pub needed: u32,
+    /// Whom it names, as principals and `@groups`, with those to whom it has escalated; empty:
+    /// anybody whom the policy lets.
+    pub approvers: Vec<String>,
+    /// When it escalates, if that is still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalates_at: Option<Timestamp>,
 }
 
 /// An access request.
@@ -71,10 +107,22 @@ pub struct RequestView {
     pub requester: PrincipalName,
     /// For what.
     pub target: TargetName,
-    /// For how long.
+    /// What it asks for: `session`, `extension` or `break_glass`.
+    #[serde(default)]
+    pub kind: RequestKind,
+    /// The session that it would extend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<SessionId>,
+    /// For how long; or how much longer.
     pub duration: String,
     /// Why.
     pub reason: String,
+    /// The ticket that the reason names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// When the session is to begin, if not at its approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<Timestamp>,
     /// When it was submitted.
     pub created_at: Timestamp,
     /// When it lapses if nobody decides.
@@ -82,8 +130,20 @@ pub struct RequestView {
     /// Where it stands.
     #[serde(flatten)]
     pub state: RequestState,
+    /// The stage that it is in, while it is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageView>,
+    /// Who has approved, in order.
+    #[serde(default)]
+    pub approvals: Vec<Approval>,
+    /// Who may approve it now, of all whom hallpass knows; not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deciders: Vec<PrincipalName>,
     /// Whether the caller may decide it.
     pub may_decide: bool,
+    /// Grows by one with each change.
+    #[serde(default)]
+    pub version: u64,
 }
 
 /// `POST /api/v1/requests/{id}/approve`
@@ -110,8 +170,9 @@ pub struct Reason {
 pub struct Approved {
     /// The request as it stands now.
     pub request: RequestView,
-    /// The session that it became.
-    pub session: SessionView,
+    /// The session that it became, or made longer; absent while more have to approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionView>,
 }
 
 /// `POST /api/v1/notify/test`
@@ -153,9 +214,9 @@ pub struct SessionView {
     pub target: TargetName,
     /// Why it was asked for.
     pub reason: String,
-    /// Who approved it.
-    pub approved_by: PrincipalName,
-    /// When it began.
+    /// Who granted it: `dana`, `dana, lee`, `policy staging-alone`.
+    pub approved_by: Grantor,
+    /// When it began, or begins.
     pub starts_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
@@ -164,6 +225,47 @@ pub struct SessionView {
     pub state: SessionState,
     /// Connections open under it now.
     pub connections: usize,
+    /// Grows by one with each change.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// A review: what is left of a broken glass until somebody else has looked at it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReviewView {
+    /// The session that was taken without anybody's approval.
+    pub session: SessionId,
+    /// The request that it came from.
+    pub request: RequestId,
+    /// Who took it.
+    pub principal: PrincipalName,
+    /// What it opened.
+    pub target: TargetName,
+    /// Why they said they did.
+    pub reason: String,
+    /// When.
+    pub opened_at: Timestamp,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: ReviewState,
+}
+
+/// `POST /api/v1/reviews/{session}/close`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseReview {
+    /// What was found.
+    pub note: String,
+}
+
+/// `POST /api/v1/delegations`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delegate {
+    /// Who may decide by the caller's powers.
+    pub to: PrincipalName,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// `POST /api/v1/sessions/{id}/secret`: all that a client needs to connect.
@@ -321,6 +423,10 @@ pub struct AuditHead {
     pub head: Head,
     /// The key that signs the log, in base64.
     pub key: PublicKey,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An error, as `application/problem+json` (RFC 9457).

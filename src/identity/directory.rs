@@ -42,6 +42,11 @@ impl Directory {
         &self.0
     }
 
+    /// All of them.
+    pub fn principals(&self) -> impl Iterator<Item = &Principal> {
+        self.0.iter().map(|entry| &entry.principal)
+    }
+
     /// The one of this name, in whatever case.
     pub fn named(&self, name: &str) -> Option<&Entry> {
         let mut entries = self.0.iter();

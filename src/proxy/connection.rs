@@ -14,6 +14,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
@@ -60,13 +61,27 @@ pub async fn serve<S: Io, D: Dial>(
         return;
     };
     // The hot path: it logs nothing, and so it carries no span.
-    let reason = tokio::select! {
-        biased;
-        ending = connection.permit.ended() => ending.into(),
-        () = proxy.shutdown.cancelled() => CloseReason::ShuttingDown,
-        reason = connection.relay.run() => reason,
-    };
+    let reason = relay(&proxy, &mut connection).await;
     end(&proxy, connection, reason).instrument(span).await;
+}
+
+/// Until one side, or the session, ends; the session's end may move meanwhile.
+async fn relay<S: Io, D: Dial>(
+    proxy: &Proxy<D>,
+    connection: &mut Ready<'_, S, D::Io>,
+) -> CloseReason {
+    loop {
+        let deadline = connection.permit.deadline();
+        tokio::select! {
+            biased;
+            ending = connection.permit.ended() => return ending.into(),
+            () = proxy.shutdown.cancelled() => return CloseReason::ShuttingDown,
+            () = connection.permit.extended(deadline) => {}
+            reason = connection.relay.run() => return reason,
+        }
+        let notices = fresh_notices(proxy, &connection.permit);
+        connection.relay.set_notices(notices);
+    }
 }
 
 /// A connection that is ready for its first query.
@@ -364,14 +379,30 @@ fn notices<D>(proxy: &Proxy<D>, permit: &Permit) -> Vec<(Instant, Notice)> {
                 message: format!("hallpass: session {} ends in {left}", connection.session),
                 detail: None,
                 hint: Some(format!(
-                    "For more time ask again when it has ended: hallpass request {}",
-                    connection.target
+                    "For more time: hallpass extend {} --for 30m --reason \"..\"",
+                    connection.session
                 )),
             };
             (at > Instant::now()).then_some((at, notice))
         })
         .collect();
     notices.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    notices
+}
+
+/// That the session goes on for longer, and what is to be said before its new end.
+fn fresh_notices<D>(proxy: &Proxy<D>, permit: &Permit) -> Vec<(Instant, Notice)> {
+    let until = Timestamp::from_second(permit.expires_at().as_second()).unwrap_or_default();
+    let session = permit.connection().session;
+    let mut notices = notices(proxy, permit);
+    notices.push((
+        Instant::now(),
+        Notice {
+            message: format!("hallpass: session {session} goes on until {until}"),
+            detail: None,
+            hint: None,
+        },
+    ));
     notices
 }
 

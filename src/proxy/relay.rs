@@ -53,6 +53,8 @@ pub(super) struct Relay<C, U> {
     /// Facts that are not recorded yet; kept between turns for its room.
     pub(super) facts: Vec<Fact>,
     pace: Pace,
+    /// Whether what came before the relay has been looked at.
+    begun: bool,
     pub(super) totals: Totals,
 }
 
@@ -140,14 +142,21 @@ impl<C: Io, U: Io> Relay<C, U> {
                 active_at: now,
                 notices,
             },
+            begun: false,
             totals: Totals::default(),
         };
         relay.pace.set();
         relay
     }
 
-    /// Relays until one side ends it. Safe to drop: whoever ends the connection goes on from the
-    /// state that it is in.
+    /// What is to be said when, from now on; the next one last.
+    pub(super) fn set_notices(&mut self, notices: Vec<(Instant, Notice)>) {
+        self.pace.notices = notices;
+        self.pace.set();
+    }
+
+    /// Relays until one side ends it. Safe to drop, and to call again: whoever ends the connection
+    /// goes on from the state that it is in.
     pub(super) async fn run(&mut self) -> CloseReason {
         let ControlFlow::Break(reason) = self.begin() else {
             return poll_fn(|cx| self.poll(cx)).await;
@@ -157,6 +166,9 @@ impl<C: Io, U: Io> Relay<C, U> {
 
     /// Looks at what came before the relay began.
     fn begin(&mut self) -> Step {
+        if std::mem::replace(&mut self.begun, true) {
+            return ControlFlow::Continue(false);
+        }
         let now = Instant::now();
         if !self.requests.buffer.is_empty() {
             self.scan_requests(now);

@@ -53,7 +53,7 @@ pub struct Proved {
 
 /// What becomes of an account.
 #[derive(Debug, Clone)]
-pub enum Change {
+pub enum AccountChange {
     /// Its holder has this password now, by its hash, and nobody else knows it.
     Password(String),
     /// Somebody else gave it a password; its tokens are revoked.
@@ -142,7 +142,7 @@ pub trait Accounts: Send + Sync {
         &self,
         name: &PrincipalName,
         proved: Option<&Proved>,
-        change: &Change,
+        change: &AccountChange,
         act: &Act,
     ) -> Result<(), StoreError>;
 }
@@ -220,7 +220,7 @@ impl Accounts for Sqlite {
                 apply(
                     transaction,
                     &proved.account,
-                    &Change::Password(password),
+                    &AccountChange::Password(password),
                     act.at,
                 )?;
             }
@@ -249,7 +249,7 @@ impl Accounts for Sqlite {
         &self,
         name: &PrincipalName,
         proved: Option<&Proved>,
-        change: &Change,
+        change: &AccountChange,
         act: &Act,
     ) -> Result<(), StoreError> {
         let (name, proved, change) = (name.clone(), proved.cloned(), change.clone());
@@ -393,36 +393,36 @@ fn vouched(connection: &Connection, account: &Account) -> Result<(), StoreError>
 fn apply(
     connection: &Connection,
     account: &PrincipalName,
-    change: &Change,
+    change: &AccountChange,
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let name = account.as_str();
     let changed = match change {
-        Change::Password(hash) => {
+        AccountChange::Password(hash) => {
             tokens::revoke_logins(connection, name, at)?;
             connection.execute(
                 "UPDATE account SET password = ?2, setup_until = NULL WHERE name = ?1",
                 (name, hash),
             )
         }
-        Change::Reset {
+        AccountChange::Reset {
             password,
             until,
             totp,
         } => return reset(connection, name, password, (at, *until), *totp),
-        Change::TotpPending(sealed) => connection.execute(
+        AccountChange::TotpPending(sealed) => connection.execute(
             "UPDATE account SET totp_pending = ?2 WHERE name = ?1",
             (name, sealed),
         ),
-        Change::TotpConfirmed { step, recovery } => {
+        AccountChange::TotpConfirmed { step, recovery } => {
             return confirm(connection, name, *step, recovery);
         }
-        Change::TotpRemoved => remove_totp(connection, name),
-        Change::Disabled(since) => connection.execute(
+        AccountChange::TotpRemoved => remove_totp(connection, name),
+        AccountChange::Disabled(since) => connection.execute(
             "UPDATE account SET disabled_at = ?2 WHERE name = ?1 AND (disabled_at IS NULL) = (?2 IS NOT NULL)",
             (name, since.map(Timestamp::as_microsecond)),
         ),
-        Change::Groups(groups) => connection.execute(
+        AccountChange::Groups(groups) => connection.execute(
             "UPDATE account SET groups = ?2 WHERE name = ?1",
             (name, rows::to_json(groups)?),
         ),

@@ -4,9 +4,12 @@
 //! (the *outbox*): what is committed cannot stay unrecorded, whenever the process dies.
 
 mod accounts;
+mod change;
+mod delegations;
 mod holds;
 mod notices;
 mod queries;
+mod reviews;
 mod rows;
 mod schema;
 mod sqlite;
@@ -21,14 +24,19 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::access::{
-    AccessRequest, Hold, PrincipalName, RequestId, Session, SessionId, TargetName,
+    AccessRequest, Delegation, Hold, PrincipalName, RequestId, Review, Session, SessionId,
+    TargetName,
 };
 use crate::audit::Event;
 
-pub use accounts::{Accounts, Change, Credentials, Factor, Proved};
+pub use accounts::{AccountChange, Accounts, Credentials, Factor, Proved};
+pub use change::{Change, Write};
 pub use notices::{Letter, Notices, Waiting};
 pub use sqlite::Sqlite;
 pub use tokens::{NewToken, Tokens};
+
+/// How many requests of one principal may wait for a decision.
+pub const MAX_PENDING: u32 = 20;
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +47,9 @@ pub enum StoreError {
     /// The holder has a live session for the target already.
     #[error("{} already has a session for {} until {}", .0.principal, .0.target, .0.expires_at)]
     LiveSession(Box<Session>),
+    /// The requester has as many requests that wait as they may have.
+    #[error("{0} has {MAX_PENDING} requests that wait for a decision already")]
+    TooManyPending(PrincipalName),
     /// What is to be changed is not there.
     #[error("it is not in the store")]
     Missing,
@@ -105,15 +116,24 @@ pub struct Due {
     pub requests: Vec<AccessRequest>,
     /// Live sessions past their end.
     pub sessions: Vec<Session>,
+    /// Sessions that wait, and whose start has come.
+    pub starts: Vec<Session>,
+    /// Pending requests whose stage escalates.
+    pub escalations: Vec<AccessRequest>,
     /// When the next will be due.
     pub next: Option<Timestamp>,
 }
 
 /// Durable state. Every method may be dropped while it runs: it then happens whole or not at all.
 #[async_trait]
-pub trait Store: Accounts + Notices + Tokens {
-    /// Keeps a new request.
-    async fn insert_request(&self, request: &AccessRequest, act: &Act) -> Result<(), StoreError>;
+pub trait Store: Accounts + Delegations + Notices + Reviews + Tokens {
+    /// Keeps a change, all of it or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if a value is no longer in the version that the change starts
+    /// from; [`StoreError::LiveSession`] if a new session would be the holder's second for its
+    /// target; [`StoreError::TooManyPending`] if a new request would be one too many.
+    async fn commit(&self, change: &Change) -> Result<(), StoreError>;
 
     /// The request with this id.
     async fn request(&self, id: RequestId) -> Result<Option<AccessRequest>, StoreError>;
@@ -121,35 +141,11 @@ pub trait Store: Accounts + Notices + Tokens {
     /// The requests that the filter lets through, the newest first.
     async fn requests(&self, filter: &Filter) -> Result<Vec<AccessRequest>, StoreError>;
 
-    /// Replaces `old` by `new`, and keeps the session that it became, if any.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] if the request is no longer in `old`'s state;
-    /// [`StoreError::LiveSession`] if the session would be the holder's second for its target.
-    async fn transition_request(
-        &self,
-        old: &AccessRequest,
-        new: &AccessRequest,
-        session: Option<&Session>,
-        act: &Act,
-    ) -> Result<(), StoreError>;
-
     /// The session with this id.
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
     /// The sessions that the filter lets through, the newest first.
     async fn sessions(&self, filter: &Filter) -> Result<Vec<Session>, StoreError>;
-
-    /// Replaces `old` by `new`.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] if the session is no longer in `old`'s state.
-    async fn transition_session(
-        &self,
-        old: &Session,
-        new: &Session,
-        act: &Act,
-    ) -> Result<(), StoreError>;
 
     /// Keeps a hold.
     ///
@@ -179,4 +175,39 @@ pub trait Store: Accounts + Notices + Tokens {
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Reviews of what was done when the glass was broken; they come to be by [`Store::commit`].
+#[async_trait]
+pub trait Reviews {
+    /// The review of this session.
+    async fn review(&self, session: SessionId) -> Result<Option<Review>, StoreError>;
+
+    /// The reviews that the filter lets through, the newest first.
+    async fn reviews(&self, filter: &Filter) -> Result<Vec<Review>, StoreError>;
+}
+
+/// Who decides by another's powers.
+#[async_trait]
+pub trait Delegations {
+    /// Keeps a delegation, in the place of an older one between the same two.
+    async fn delegate(&self, delegation: &Delegation, act: &Act) -> Result<(), StoreError>;
+
+    /// Ends the delegation between two.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is none.
+    async fn end_delegation(
+        &self,
+        from: &PrincipalName,
+        to: &PrincipalName,
+        act: &Act,
+    ) -> Result<(), StoreError>;
+
+    /// The delegations from and to `principal` that hold at `now`, the next to end first.
+    async fn delegations(
+        &self,
+        principal: &PrincipalName,
+        now: Timestamp,
+    ) -> Result<Vec<Delegation>, StoreError>;
 }

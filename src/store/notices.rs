@@ -304,7 +304,7 @@ impl Notices for Sqlite {
 mod tests {
     use super::*;
     use crate::store::tests::{approved, at, request, temporary};
-    use crate::store::{Sqlite, Store};
+    use crate::store::{Change, Sqlite, Store, Write};
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
@@ -319,6 +319,10 @@ mod tests {
                 target: "orders-ro".parse().unwrap(),
                 seconds: 60,
                 reason: "x".into(),
+                kind: RequestKind::Session,
+                extends: None,
+                ticket: None,
+                starts_at: None,
             },
         }
     }
@@ -340,12 +344,12 @@ mod tests {
         let channels = names(&["email", "slack"]);
         store.set_channels(&channels).await.unwrap();
         let pending = request(1, "maya", "orders-ro");
-        store.insert_request(&pending, &submitted(1)).await.unwrap();
+        let submits = Change::submits(pending.clone(), submitted(1));
+        store.commit(&submits).await.unwrap();
         let maya = "maya".parse().unwrap();
         let new = pending.clone().withdraw(&maya, at(2)).unwrap();
-        let act = withdrawn(1);
-        let moved = store.transition_request(&pending, &new, None, &act);
-        moved.await.unwrap();
+        let moves = Change::moves(new, withdrawn(1));
+        store.commit(&moves).await.unwrap();
         (dir, store)
     }
 
@@ -379,8 +383,11 @@ mod tests {
         let (_dir, store) = store().await;
         let pending = request(1, "maya", "orders-ro");
         let (granted, session) = approved(&pending, 10);
-        let act = submitted(2);
-        let late = store.transition_request(&pending, &granted, Some(&session), &act);
+        let late = Change {
+            session: Some(Write::New(session)),
+            ..Change::moves(granted, submitted(2))
+        };
+        let late = store.commit(&late);
         assert!(matches!(late.await, Err(StoreError::Conflict(_))));
         let letters = store.letters("slack", at(99)).await.unwrap();
         assert!(letters.iter().all(|letter| letter.act != submitted(2)));

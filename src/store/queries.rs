@@ -34,6 +34,17 @@ pub(super) fn request(
         .optional()
 }
 
+/// How many requests of `requester` wait for a decision.
+pub(super) fn pending_of(
+    connection: &Connection,
+    requester: &PrincipalName,
+) -> rusqlite::Result<u32> {
+    let sql = "SELECT count(*) FROM access_request WHERE state = 'pending' AND requester = ?1";
+    connection
+        .prepare_cached(sql)?
+        .query_row([requester.as_str()], |row| row.get(0))
+}
+
 pub(super) fn session(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<Session>> {
     let sql = format!("SELECT {} FROM session WHERE id = ?1", rows::SESSION);
     connection
@@ -84,11 +95,20 @@ pub(super) fn due(connection: &Connection, now: i64) -> rusqlite::Result<Due> {
     let (request, session) = (rows::REQUEST, rows::SESSION);
     let requests =
         format!("SELECT {request} FROM access_request WHERE state = 'pending' AND lapses_at <= ?1");
+    let escalations = format!("SELECT {request} FROM access_request WHERE escalates_at <= ?1");
     let sessions = format!("SELECT {session} FROM session WHERE {LIVE} AND expires_at <= ?1");
+    let starts = format!(
+        "SELECT {session} FROM session
+         WHERE state = 'scheduled' AND starts_at <= ?1 AND expires_at > ?1"
+    );
     let next = format!(
         "SELECT min(due) FROM (
             SELECT min(lapses_at) AS due FROM access_request
              WHERE state = 'pending' AND lapses_at > ?1
+            UNION ALL
+            SELECT min(escalates_at) FROM access_request WHERE escalates_at > ?1
+            UNION ALL
+            SELECT min(starts_at) FROM session WHERE state = 'scheduled' AND starts_at > ?1
             UNION ALL
             SELECT min(expires_at) FROM session WHERE {LIVE} AND expires_at > ?1)"
     );
@@ -98,6 +118,8 @@ pub(super) fn due(connection: &Connection, now: i64) -> rusqlite::Result<Due> {
     Ok(Due {
         requests: all(connection, &requests, now, rows::request)?,
         sessions: all(connection, &sessions, now, rows::session)?,
+        starts: all(connection, &starts, now, rows::session)?,
+        escalations: all(connection, &escalations, now, rows::request)?,
         next: next.and_then(|at| Timestamp::from_microsecond(at).ok()),
     })
 }

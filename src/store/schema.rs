@@ -123,6 +123,43 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (channel, request)
     ) STRICT;
 ",
+    "
+    ALTER TABLE access_request ADD COLUMN kind TEXT NOT NULL DEFAULT 'session';
+    ALTER TABLE access_request ADD COLUMN extends TEXT;
+    ALTER TABLE access_request ADD COLUMN ticket TEXT;
+    ALTER TABLE access_request ADD COLUMN starts_at INTEGER;
+    ALTER TABLE access_request ADD COLUMN circumstances TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE access_request ADD COLUMN chain TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE access_request ADD COLUMN escalates_at INTEGER;
+    ALTER TABLE access_request ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE session ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX access_request_escalates ON access_request (escalates_at)
+        WHERE escalates_at IS NOT NULL;
+    CREATE INDEX access_request_waiting ON access_request (requester) WHERE state = 'pending';
+    CREATE INDEX session_scheduled ON session (starts_at) WHERE state = 'scheduled';
+
+    CREATE TABLE review (
+        session   TEXT PRIMARY KEY REFERENCES session (id),
+        request   TEXT NOT NULL REFERENCES access_request (id),
+        principal TEXT NOT NULL,
+        target    TEXT NOT NULL,
+        reason    TEXT NOT NULL,
+        opened_at INTEGER NOT NULL,
+        state     TEXT NOT NULL,
+        detail    TEXT NOT NULL,
+        version   INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX review_open ON review (opened_at) WHERE state = 'open';
+
+    CREATE TABLE delegation (
+        from_whom TEXT NOT NULL,
+        to_whom   TEXT NOT NULL,
+        since     INTEGER NOT NULL,
+        until     INTEGER NOT NULL,
+        PRIMARY KEY (from_whom, to_whom)
+    ) STRICT;
+    CREATE INDEX delegation_to ON delegation (to_whom);
+",
 ];
 
 /// What stands between this file and its use.

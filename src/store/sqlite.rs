@@ -13,8 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::queries::{self, LIVE};
 use super::schema::{self, Refusal};
-use super::{Act, Due, Filter, Store, StoreError, holds, rows};
-use crate::access::{AccessRequest, Hold, RequestId, Session, SessionId};
+use super::{
+    Act, Change, Delegations, Due, Filter, Reviews, Store, StoreError, change, delegations, holds,
+    reviews, rows,
+};
+use crate::access::{
+    AccessRequest, Delegation, Hold, PrincipalName, RequestId, Review, Session, SessionId,
+};
 
 /// Calls that may wait for the thread; more make their callers wait.
 const QUEUE: usize = 256;
@@ -130,13 +135,10 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn insert_request(&self, request: &AccessRequest, act: &Act) -> Result<(), StoreError> {
-        let (request, act) = (request.clone(), act.clone());
-        self.write(move |transaction| {
-            rows::insert_request(transaction, &request)?;
-            rows::insert_act(transaction, &act)
-        })
-        .await
+    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
+        let change = change.clone();
+        self.write(move |transaction| change::write(transaction, &change))
+            .await
     }
 
     async fn request(&self, id: RequestId) -> Result<Option<AccessRequest>, StoreError> {
@@ -157,34 +159,6 @@ impl Store for Sqlite {
             .await
     }
 
-    async fn transition_request(
-        &self,
-        old: &AccessRequest,
-        new: &AccessRequest,
-        session: Option<&Session>,
-        act: &Act,
-    ) -> Result<(), StoreError> {
-        let (old, new, session, act) = (old.clone(), new.clone(), session.cloned(), act.clone());
-        self.write(move |transaction| {
-            let moved = change(
-                transaction,
-                "UPDATE access_request SET state = ?1, detail = ?2 WHERE id = ?3 AND state = ?4",
-                (new.state.name(), &new.state),
-                (&old.id.to_string(), old.state.name()),
-            )?;
-            if !moved {
-                return Err(conflict(
-                    queries::request(transaction, old.id)?.map(|now| now.state.name()),
-                ));
-            }
-            if let Some(session) = &session {
-                grant(transaction, session)?;
-            }
-            rows::insert_act(transaction, &act)
-        })
-        .await
-    }
-
     async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         self.call(move |connection| Ok(queries::session(connection, id)?))
             .await
@@ -201,30 +175,6 @@ impl Store for Sqlite {
         let filter = filter.clone();
         self.call(move |connection| queries::list(connection, &sql, &filter, rows::session))
             .await
-    }
-
-    async fn transition_session(
-        &self,
-        old: &Session,
-        new: &Session,
-        act: &Act,
-    ) -> Result<(), StoreError> {
-        let (old, new, act) = (old.clone(), new.clone(), act.clone());
-        self.write(move |transaction| {
-            let moved = change(
-                transaction,
-                "UPDATE session SET state = ?1, detail = ?2 WHERE id = ?3 AND state = ?4",
-                (new.state.name(), &new.state),
-                (&old.id.to_string(), old.state.name()),
-            )?;
-            if !moved {
-                return Err(conflict(
-                    queries::session(transaction, old.id)?.map(|now| now.state.name()),
-                ));
-            }
-            rows::insert_act(transaction, &act)
-        })
-        .await
     }
 
     async fn place_hold(&self, hold: &Hold, act: &Act) -> Result<(), StoreError> {
@@ -284,31 +234,59 @@ impl Store for Sqlite {
     }
 }
 
-/// Compare-and-set on the state's name. Whether it was as expected.
-fn change<S: serde::Serialize>(
-    connection: &Connection,
-    sql: &str,
-    new: (&str, &S),
-    old: (&str, &str),
-) -> Result<bool, StoreError> {
-    let detail = rows::to_json(new.1)?;
-    let changed = connection
-        .prepare_cached(sql)?
-        .execute((new.0, detail, old.0, old.1))?;
-    Ok(changed == 1)
+#[async_trait]
+impl Reviews for Sqlite {
+    async fn review(&self, session: SessionId) -> Result<Option<Review>, StoreError> {
+        self.call(move |connection| Ok(reviews::of(connection, session)?))
+            .await
+    }
+
+    async fn reviews(&self, filter: &Filter) -> Result<Vec<Review>, StoreError> {
+        let sql = queries::select(
+            reviews::REVIEW,
+            "review",
+            "principal",
+            "opened_at",
+            filter.open_only.then_some("state = 'open'"),
+        );
+        let filter = filter.clone();
+        self.call(move |connection| queries::list(connection, &sql, &filter, reviews::read))
+            .await
+    }
 }
 
-fn conflict(now: Option<&'static str>) -> StoreError {
-    now.map_or(StoreError::Missing, |state| {
-        StoreError::Conflict(state.to_owned())
-    })
-}
+#[async_trait]
+impl Delegations for Sqlite {
+    async fn delegate(&self, delegation: &Delegation, act: &Act) -> Result<(), StoreError> {
+        let (delegation, act) = (delegation.clone(), act.clone());
+        self.write(move |transaction| {
+            delegations::upsert(transaction, &delegation)?;
+            rows::insert_act(transaction, &act)
+        })
+        .await
+    }
 
-/// Keeps a new session, unless its holder has a live one for the target.
-fn grant(connection: &Connection, session: &Session) -> Result<(), StoreError> {
-    match queries::live_session(connection, &session.principal, &session.target)? {
-        Some(live) => Err(StoreError::LiveSession(Box::new(live))),
-        // The unique index says the same; the look before gives the better error.
-        None => rows::insert_session(connection, session),
+    async fn end_delegation(
+        &self,
+        from: &PrincipalName,
+        to: &PrincipalName,
+        act: &Act,
+    ) -> Result<(), StoreError> {
+        let (from, to, act) = (from.clone(), to.clone(), act.clone());
+        self.write(move |transaction| {
+            delegations::delete(transaction, &from, &to)?;
+            rows::insert_act(transaction, &act)
+        })
+        .await
+    }
+
+    async fn delegations(
+        &self,
+        principal: &PrincipalName,
+        now: Timestamp,
+    ) -> Result<Vec<Delegation>, StoreError> {
+        let principal = principal.clone();
+        self.call(move |connection| delegations::of(connection, &principal, now))
+            .await
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Act, Filter, Sqlite, Store, StoreError, Visible};
+use super::{Act, Change, Delegations, Filter, Reviews, Sqlite, Store, StoreError, Visible, Write};
 use crate::access::{
-    AccessRequest, Hold, RequestId, RequestState, Session, SessionId, SessionState,
+    AccessRequest, Approver, Chain, Circumstances, Delegation, Hold, Principal, PrincipalKind,
+    RequestId, RequestKind, RequestState, Review, Session, SessionId, SessionState,
 };
 use crate::audit::Event;
 
@@ -30,16 +31,55 @@ pub(super) fn request(n: u64, requester: &str, target: &str) -> AccessRequest {
         target: target.parse().unwrap(),
         duration: Duration::from_secs(60),
         reason: "it's \"urgent\"; \u{1f525}".into(),
+        kind: RequestKind::Session,
+        extends: None,
+        ticket: Some("INC-7".into()),
+        starts_at: Some(at(5)),
+        circumstances: Circumstances {
+            mfa: true,
+            address: Some([192, 0, 2, 1].into()),
+        },
         created_at: at(i64::try_from(n).unwrap()),
         lapses_at: at(1000),
+        chain: Chain::begin(&[], at(3)),
         state: RequestState::Pending,
+        version: 1,
+    }
+}
+
+fn principal(name: &str) -> Principal {
+    Principal {
+        name: name.parse().unwrap(),
+        groups: Vec::new(),
+        kind: PrincipalKind::Person,
     }
 }
 
 pub(super) fn approved(request: &AccessRequest, now: i64) -> (AccessRequest, Session) {
     let id = SessionId::from_random(u64::try_from(now).unwrap());
-    let dana = "dana".parse().unwrap();
-    request.clone().approve(dana, None, id, at(now)).unwrap()
+    let dana = principal("dana");
+    let request = request.clone();
+    let request = request
+        .approve(Approver::own(&dana), None, at(now))
+        .unwrap();
+    let by = request.approved_by().unwrap();
+    request.grant(by, id, at(now)).unwrap()
+}
+
+fn submits(request: &AccessRequest, n: i64) -> Change {
+    Change::submits(request.clone(), act(n))
+}
+
+/// A grant of a request that was submitted before.
+fn grants((request, session): (&AccessRequest, &Session), n: i64) -> Change {
+    Change {
+        session: Some(Write::New(session.clone())),
+        ..Change::moves(request.clone(), act(n))
+    }
+}
+
+fn moves(session: &Session, n: i64) -> Change {
+    Change::moves_session(session.clone(), act(n))
 }
 
 pub(super) fn temporary() -> (tempfile::TempDir, PathBuf) {
@@ -50,11 +90,9 @@ pub(super) fn temporary() -> (tempfile::TempDir, PathBuf) {
 
 async fn with_session(store: &Sqlite, n: u64) -> (AccessRequest, Session) {
     let pending = request(n, "maya", "orders-ro");
-    store.insert_request(&pending, &act(1)).await.unwrap();
+    store.commit(&submits(&pending, 1)).await.unwrap();
     let (granted, session) = approved(&pending, 10);
-    let kept = store
-        .transition_request(&pending, &granted, Some(&session), &act(2))
-        .await;
+    let kept = store.commit(&grants((&granted, &session), 2)).await;
     kept.unwrap();
     (granted, session)
 }
@@ -84,17 +122,14 @@ async fn a_change_from_an_old_state_is_refused_and_leaves_nothing_behind() {
     let pending = request(1, "maya", "orders-ro");
     let (again, mut second) = approved(&pending, 20);
     second.id = SessionId::from_random(2);
-    let late = store
-        .transition_request(&pending, &again, Some(&second), &act(3))
-        .await;
+    let late = store.commit(&grants((&again, &second), 3)).await;
     assert!(matches!(late, Err(StoreError::Conflict(now)) if now == "approved"));
 
     let ended = session.clone().expire(at(100)).unwrap();
-    store
-        .transition_session(&session, &ended, &act(4))
-        .await
-        .unwrap();
-    let revived = store.transition_session(&session, &session, &act(5)).await;
+    store.commit(&moves(&ended, 4)).await.unwrap();
+    let longer = Duration::from_secs(9);
+    let revived = session.extend(longer, longer * 100, at(20)).unwrap();
+    let revived = store.commit(&moves(&revived, 5)).await;
     assert!(matches!(revived, Err(StoreError::Conflict(now)) if now == "expired"));
     assert_eq!(store.request(granted.id).await.unwrap().unwrap(), granted);
     assert_eq!(store.session(second.id).await.unwrap(), None);
@@ -106,9 +141,8 @@ async fn a_change_from_an_old_state_is_refused_and_leaves_nothing_behind() {
         .map(|(_, act)| act)
         .collect();
     assert_eq!(kept, [act(1), act(2), act(4)]);
-    let absent = store
-        .transition_request(&request(7, "a", "b"), &again, None, &act(6))
-        .await;
+    let (absent, _) = approved(&request(7, "a", "b"), 20);
+    let absent = store.commit(&Change::moves(absent, act(6))).await;
     assert!(matches!(absent, Err(StoreError::Missing)));
 }
 
@@ -118,26 +152,16 @@ async fn a_second_live_session_is_refused_until_the_first_is_over() {
     let store = Sqlite::open(&path).unwrap();
     let (_, first) = with_session(&store, 1).await;
     let pending = request(2, "maya", "orders-ro");
-    store.insert_request(&pending, &act(3)).await.unwrap();
+    store.commit(&submits(&pending, 3)).await.unwrap();
     let (granted, second) = approved(&pending, 20);
-    let refused = store
-        .transition_request(&pending, &granted, Some(&second), &act(4))
-        .await;
+    let refused = store.commit(&grants((&granted, &second), 4)).await;
     assert!(matches!(refused, Err(StoreError::LiveSession(live)) if *live == first));
     assert_eq!(store.request(pending.id).await.unwrap().unwrap(), pending);
 
-    let ended = first
-        .clone()
-        .revoke("maya".parse().unwrap(), "", at(30))
-        .unwrap();
-    store
-        .transition_session(&first, &ended, &act(5))
-        .await
-        .unwrap();
-    store
-        .transition_request(&pending, &granted, Some(&second), &act(6))
-        .await
-        .unwrap();
+    let ended = first.revoke("maya".parse().unwrap(), "", at(30)).unwrap();
+    store.commit(&moves(&ended, 5)).await.unwrap();
+    let kept = store.commit(&grants((&granted, &second), 6)).await;
+    kept.unwrap();
 }
 
 #[tokio::test]
@@ -145,10 +169,8 @@ async fn the_database_itself_knows_that_one_live_session_is_enough() {
     let (_dir, path) = temporary();
     let store = Sqlite::open(&path).unwrap();
     let (_, mut session) = with_session(&store, 1).await;
-    store
-        .insert_request(&request(2, "maya", "orders-ro"), &act(3))
-        .await
-        .unwrap();
+    let other = request(2, "maya", "orders-ro");
+    store.commit(&submits(&other, 3)).await.unwrap();
     drop(store);
     session.id = SessionId::from_random(99);
     session.request = RequestId::from_random(2);
@@ -197,15 +219,142 @@ async fn a_store_of_before_there_were_holds_goes_on() {
     let (_, session) = with_session(&store, 1).await;
     drop(store);
     let raw = rusqlite::Connection::open(&path).unwrap();
-    let later = ["audit_hold", "recovery_code", "account", "api_token"];
+    let later = [
+        "audit_hold",
+        "recovery_code",
+        "account",
+        "api_token",
+        "notice_channel",
+        "notice_outbox",
+        "notice_place",
+    ];
     for table in later {
         raw.execute_batch(&format!("DROP TABLE {table}")).unwrap();
     }
-    raw.execute_batch("PRAGMA user_version = 1").unwrap();
+    raw.execute_batch(&format!("{WITHOUT_STAGES} PRAGMA user_version = 1"))
+        .unwrap();
     drop(raw);
     let store = Sqlite::open(&path).unwrap();
     assert_eq!(store.holds().await.unwrap(), []);
     assert_eq!(store.session(session.id).await.unwrap(), Some(session));
+}
+
+/// Back to the schema of before there were stages, reviews and delegations.
+const WITHOUT_STAGES: &str = "
+    DROP TABLE review; DROP TABLE delegation;
+    DROP INDEX access_request_escalates; DROP INDEX access_request_waiting;
+    DROP INDEX session_scheduled;
+    ALTER TABLE access_request DROP COLUMN kind;
+    ALTER TABLE access_request DROP COLUMN extends;
+    ALTER TABLE access_request DROP COLUMN ticket;
+    ALTER TABLE access_request DROP COLUMN starts_at;
+    ALTER TABLE access_request DROP COLUMN circumstances;
+    ALTER TABLE access_request DROP COLUMN chain;
+    ALTER TABLE access_request DROP COLUMN escalates_at;
+    ALTER TABLE access_request DROP COLUMN version;
+    ALTER TABLE session DROP COLUMN version;";
+
+#[tokio::test]
+async fn a_store_of_before_there_were_stages_goes_on_with_what_waits_in_it() {
+    let (_dir, path) = temporary();
+    let store = Sqlite::open(&path).unwrap();
+    let (granted, session) = with_session(&store, 1).await;
+    let pending = request(2, "noor", "orders-ro");
+    store.commit(&submits(&pending, 3)).await.unwrap();
+    drop(store);
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch(&format!("{WITHOUT_STAGES} PRAGMA user_version = 2"))
+        .unwrap();
+    drop(raw);
+    let store = Sqlite::open(&path).unwrap();
+    let old = store.request(granted.id).await.unwrap().unwrap();
+    assert_eq!(old.state, granted.state);
+    let waits = store.request(pending.id).await.unwrap().unwrap();
+    assert_eq!((waits.version, waits.kind), (1, RequestKind::Session));
+    let (granted, second) = approved(&waits, 20);
+    let kept = store.commit(&grants((&granted, &second), 4)).await;
+    kept.unwrap();
+    let ended = session.expire(at(100)).unwrap();
+    let moved = Session {
+        version: 2,
+        ..ended
+    };
+    store.commit(&moves(&moved, 5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_requester_has_so_many_requests_that_wait_and_no_more() {
+    let (_dir, path) = temporary();
+    let store = Sqlite::open(&path).unwrap();
+    for n in 1..=u64::from(super::MAX_PENDING) {
+        let pending = request(n, "maya", "orders-ro");
+        store.commit(&submits(&pending, 1)).await.unwrap();
+    }
+    let one_more = submits(&request(99, "maya", "billing"), 2);
+    let refused = store.commit(&one_more).await;
+    assert!(matches!(refused, Err(StoreError::TooManyPending(who)) if who.as_str() == "maya"));
+    let others = submits(&request(98, "noor", "billing"), 2);
+    store.commit(&others).await.unwrap();
+    let first = request(1, "maya", "orders-ro");
+    let withdrawn = first.withdraw(&"maya".parse().unwrap(), at(5)).unwrap();
+    store
+        .commit(&Change::moves(withdrawn, act(3)))
+        .await
+        .unwrap();
+    store.commit(&one_more).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_review_is_open_until_it_is_closed_and_is_closed_once() {
+    let (_dir, path) = temporary();
+    let store = Sqlite::open(&path).unwrap();
+    let (_, session) = with_session(&store, 1).await;
+    let review = Review::open(&session);
+    let opened = Change {
+        review: Some(Write::New(review.clone())),
+        ..Change::default()
+    };
+    store.commit(&opened).await.unwrap();
+    let listed = async |open_only| {
+        let filter = Filter {
+            open_only,
+            ..Filter::default()
+        };
+        store.reviews(&filter).await.unwrap()
+    };
+    assert_eq!(listed(true).await, std::slice::from_ref(&review));
+    let dana = principal("dana");
+    let closed = review.close(Approver::own(&dana), "fine", at(50)).unwrap();
+    let change = Change {
+        review: Some(Write::Changed(closed.clone())),
+        ..Change::default()
+    };
+    store.commit(&change).await.unwrap();
+    let again = store.commit(&change).await;
+    assert!(matches!(again, Err(StoreError::Conflict(now)) if now == "closed"));
+    assert_eq!(listed(true).await, []);
+    assert_eq!(listed(false).await, std::slice::from_ref(&closed));
+    assert_eq!(store.review(session.id).await.unwrap(), Some(closed));
+}
+
+#[tokio::test]
+async fn there_is_one_delegation_between_two_and_it_ends_by_itself() {
+    let (_dir, path) = temporary();
+    let store = Sqlite::open(&path).unwrap();
+    let name = |name: &str| name.parse().unwrap();
+    let until = |to: &str, end| Delegation::new(name("dana"), name(to), at(end), at(1)).unwrap();
+    for delegation in [until("lee", 50), until("lee", 60), until("omar", 30)] {
+        store.delegate(&delegation, &act(1)).await.unwrap();
+    }
+    let of = async |who: &str, now| store.delegations(&name(who), at(now)).await.unwrap();
+    assert_eq!(of("dana", 10).await, [until("omar", 30), until("lee", 60)]);
+    assert_eq!(of("lee", 59).await, [until("lee", 60)]);
+    assert_eq!(of("lee", 60).await, []);
+    let (dana, lee) = (name("dana"), name("lee"));
+    store.end_delegation(&dana, &lee, &act(2)).await.unwrap();
+    let again = store.end_delegation(&dana, &lee, &act(3)).await;
+    assert!(matches!(again, Err(StoreError::Missing)));
+    assert_eq!(store.outbox().await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -218,20 +367,14 @@ async fn lists_show_the_newest_first_and_only_what_may_be_seen() {
         (3, "noor", "c"),
         (4, "maya", "b"),
     ] {
-        store
-            .insert_request(&request(n, who, target), &act(1))
-            .await
-            .unwrap();
+        let pending = request(n, who, target);
+        store.commit(&submits(&pending, 1)).await.unwrap();
     }
     let old = request(3, "noor", "c");
-    let denied = old
-        .clone()
-        .deny("dana".parse().unwrap(), "no", at(9))
-        .unwrap();
-    store
-        .transition_request(&old, &denied, None, &act(2))
-        .await
-        .unwrap();
+    let dana = principal("dana");
+    let denied = old.deny(Approver::own(&dana), "no", at(9)).unwrap();
+    let denied = Change::moves(denied, act(2));
+    store.commit(&denied).await.unwrap();
     let found = async |filter: Filter| -> Vec<RequestId> {
         let found = store.requests(&filter).await.unwrap();
         found.into_iter().map(|request| request.id).collect()
@@ -272,7 +415,7 @@ async fn what_is_due_is_found_with_the_next_time_to_look() {
     let store = Sqlite::open(&path).unwrap();
     let (_, session) = with_session(&store, 1).await;
     let pending = request(2, "noor", "orders-ro");
-    store.insert_request(&pending, &act(3)).await.unwrap();
+    store.commit(&submits(&pending, 3)).await.unwrap();
     let early = store.due(at(69)).await.unwrap();
     assert!(early.sessions.is_empty() && early.requests.is_empty());
     assert_eq!(early.next, Some(at(70)));
@@ -334,10 +477,8 @@ async fn a_damaged_file_is_refused() {
     let (_dir, path) = temporary();
     let store = Sqlite::open(&path).unwrap();
     for n in 1..200 {
-        store
-            .insert_request(&request(n, "maya", "orders-ro"), &act(1))
-            .await
-            .unwrap();
+        let pending = request(n, &format!("p{n}"), "orders-ro");
+        store.commit(&submits(&pending, 1)).await.unwrap();
     }
     drop(store);
     let mut bytes = std::fs::read(&path).unwrap();

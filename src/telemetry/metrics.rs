@@ -38,6 +38,7 @@ pub struct Metrics {
     expiry_lag: Histogram,
     access_requests: IntCounterVec,
     notices: Notices,
+    reviews_open: IntGauge,
     audit_records: IntCounter,
     audit_bytes: IntCounter,
     audit_queue: IntGauge,
@@ -205,6 +206,10 @@ impl Metrics {
                 &["target", "state"],
             ),
             notices: Notices::new(r),
+            reviews_open: gauge(
+                "hallpass_reviews_open",
+                "Sessions taken by breaking the glass that nobody has reviewed.",
+            ),
             audit_records: counter("hallpass_audit_records_total", "Audit records written."),
             audit_bytes: counter(
                 "hallpass_audit_written_bytes_total",
@@ -345,6 +350,12 @@ impl Metrics {
     /// The handles for one channel of notices.
     pub fn notices<'a>(&'a self, channel: &'a str) -> NoticeMetrics<'a> {
         self.notices.channel(channel)
+    }
+
+    /// How many reviews are open.
+    pub fn reviews_open(&self, count: usize) {
+        self.reviews_open
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts what one write of the audit made durable.

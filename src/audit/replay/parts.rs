@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::super::open::CRASHED;
-use crate::access::{ConnectionId, PrincipalName, RequestId};
+use crate::access::{ConnectionId, Grantor, PrincipalName, RequestId};
 use crate::audit::{Origin, Record, Text};
 
 /// Somebody asked.
@@ -26,7 +26,7 @@ pub struct Approved {
     pub seq: u64,
     pub at: Timestamp,
     pub request: RequestId,
-    pub by: PrincipalName,
+    pub by: Grantor,
     pub expires_at: Timestamp,
 }
 

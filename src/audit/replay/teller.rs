@@ -8,7 +8,9 @@ use super::parts::{
 };
 use super::statement::{Joiner, Step};
 use super::story::Story;
-use crate::access::{ConnectionId, PrincipalName, SessionId, TargetName};
+use crate::access::{
+    Approval, ConnectionId, Grantor, PrincipalName, RequestKind, SessionId, TargetName,
+};
 use crate::audit::{CopyDirection, Event, Origin, Outcome, Record};
 
 /// Takes records and makes a story of them.
@@ -135,6 +137,7 @@ impl Teller {
                 target,
                 seconds,
                 reason,
+                ..
             } => {
                 self.name(principal, target);
                 self.story.submitted = Some(Submitted {
@@ -147,8 +150,19 @@ impl Teller {
                 });
             }
             Event::RequestApproved {
+                kind: RequestKind::Extension,
+                expires_at,
+                ..
+            } => {
+                if let Some(approved) = &mut self.story.approved {
+                    approved.expires_at = *expires_at;
+                }
+            }
+            Event::RequestApproved {
                 request,
                 by,
+                approvals,
+                policies,
                 principal,
                 target,
                 expires_at,
@@ -159,7 +173,7 @@ impl Teller {
                     seq,
                     at,
                     request: *request,
-                    by: by.clone(),
+                    by: grantor(by.as_ref(), approvals, policies),
                     expires_at: *expires_at,
                 });
             }
@@ -244,6 +258,16 @@ fn totals(story: &Story) -> Totals {
         }
     }
     totals
+}
+
+/// Who granted it, as the record tells.
+fn grantor(by: Option<&PrincipalName>, approvals: &[Approval], policies: &[String]) -> Grantor {
+    match by {
+        None => Grantor::Policy(policies.to_vec()),
+        // The format of before there were stages.
+        Some(by) if approvals.is_empty() => Grantor::from(by.clone()),
+        Some(_) => Grantor::People(approvals.iter().map(|it| it.by.clone()).collect()),
+    }
 }
 
 #[cfg(test)]

@@ -107,9 +107,7 @@ async fn create(global: &Global, args: CreateArgs) -> Done {
     match &args.file {
         Some(path) => {
             write(path, &Secret::new(made.token.as_str()))?;
-            global
-                .output()
-                .show(&made.known, |known| made_text(known))?;
+            global.output().show(&made.known, made_text)?;
         }
         None => global.output().show(&made, new_text)?,
     }

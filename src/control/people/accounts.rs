@@ -9,7 +9,7 @@ use crate::access::{Account, AccountKind, Caller, PrincipalName};
 use crate::audit::Event;
 use crate::identity::setup_code;
 use crate::secret::Secret;
-use crate::store::{Change, Credentials, StoreError};
+use crate::store::{AccountChange, Credentials, StoreError};
 
 /// How long a setup code is good.
 const SETUP: SignedDuration = SignedDuration::from_hours(72);
@@ -87,7 +87,7 @@ impl Control {
             let state = if disable { "disabled" } else { "enabled" };
             return Err(Error::Conflict(format!("the account is {state} already")));
         }
-        let change = Change::Disabled(disable.then(|| self.now()));
+        let change = AccountChange::Disabled(disable.then(|| self.now()));
         let (control, by) = (Arc::clone(self), caller.name.clone());
         to_the_end(async move {
             control.alter(&account, &by, &change).await?;
@@ -120,12 +120,12 @@ impl Control {
                 account.name
             )));
         }
-        let change = Change::Groups(checked(groups)?);
+        let change = AccountChange::Groups(checked(groups)?);
         let (control, by) = (Arc::clone(self), caller.name.clone());
         to_the_end(async move {
             control.alter(&account, &by, &change).await?;
             let account = control.existing(account.name.as_str()).await?;
-            control.end_what_they_may_not(&account, &by).await?;
+            control.review_sessions(Some(&account.name)).await?;
             Ok(account)
         })
         .await
@@ -151,7 +151,7 @@ impl Control {
         }
         let code = setup_code();
         let now = self.now();
-        let change = Change::Reset {
+        let change = AccountChange::Reset {
             password: self.hash(code.clone()).await,
             until: now.checked_add(SETUP).unwrap_or(now),
             totp,
@@ -217,6 +217,7 @@ impl Control {
             }
             kept => {
                 kept?;
+                self.look_around().await?;
                 self.deliver().await
             }
         }
@@ -227,27 +228,28 @@ impl Control {
         &self,
         account: &Account,
         by: &PrincipalName,
-        change: &Change,
+        change: &AccountChange,
     ) -> Result<(), Error> {
         let act = act(self.now(), changed(account, by, change));
         let name = &account.name;
         self.store.change_account(name, None, change, &act).await?;
+        self.look_around().await?;
         self.follow_up().await;
         Ok(())
     }
 }
 
 /// The fact that an account was changed.
-pub(super) fn changed(account: &Account, by: &PrincipalName, change: &Change) -> Event {
+pub(super) fn changed(account: &Account, by: &PrincipalName, change: &AccountChange) -> Event {
     let (word, groups) = match change {
-        Change::Password(_) => ("password", None),
-        Change::Reset { .. } => ("reset", None),
-        Change::TotpPending(_) => ("totp_begun", None),
-        Change::TotpConfirmed { .. } => ("totp_on", None),
-        Change::TotpRemoved => ("totp_off", None),
-        Change::Disabled(Some(_)) => ("disabled", None),
-        Change::Disabled(None) => ("enabled", None),
-        Change::Groups(groups) => ("groups", Some(groups.clone())),
+        AccountChange::Password(_) => ("password", None),
+        AccountChange::Reset { .. } => ("reset", None),
+        AccountChange::TotpPending(_) => ("totp_begun", None),
+        AccountChange::TotpConfirmed { .. } => ("totp_on", None),
+        AccountChange::TotpRemoved => ("totp_off", None),
+        AccountChange::Disabled(Some(_)) => ("disabled", None),
+        AccountChange::Disabled(None) => ("enabled", None),
+        AccountChange::Groups(groups) => ("groups", Some(groups.clone())),
     };
     Event::AccountChanged {
         principal: account.name.clone(),

@@ -10,7 +10,7 @@ use super::tokens::unlimited;
 use crate::access::{Account, AccountKind, Caller};
 use crate::identity::{Totp, fit, recovery_codes};
 use crate::secret::Secret;
-use crate::store::{Change, StoreError};
+use crate::store::{AccountChange, StoreError};
 
 /// What somebody shows to change something about themselves.
 pub struct Own {
@@ -33,7 +33,7 @@ impl Control {
     ) -> Result<(), Error> {
         let holder = self.prove_own(caller, own).await?;
         let name = holder.account.name.as_str();
-        let change = Change::Password(self.fit_password(name, new).await?);
+        let change = AccountChange::Password(self.fit_password(name, new).await?);
         self.make_own(holder, change, caller.address).await
     }
 
@@ -46,7 +46,7 @@ impl Control {
         let name = holder.account.name.as_str();
         let totp = Totp::generate(name);
         let sealed = self.identity.load().sealing.seal(name, totp.secret());
-        self.make_own(holder, Change::TotpPending(sealed), caller.address)
+        self.make_own(holder, AccountChange::TotpPending(sealed), caller.address)
             .await?;
         Ok(totp)
     }
@@ -69,7 +69,7 @@ impl Control {
             Error::Invalid(problem.to_owned())
         })?;
         let codes = recovery_codes();
-        let change = Change::TotpConfirmed {
+        let change = AccountChange::TotpConfirmed {
             step,
             recovery: codes.iter().map(|code| code.hash).collect(),
         };
@@ -88,7 +88,7 @@ impl Control {
             let problem = "the account has no second factor".to_owned();
             return Err(Error::Conflict(problem));
         }
-        self.make_own(holder, Change::TotpRemoved, caller.address)
+        self.make_own(holder, AccountChange::TotpRemoved, caller.address)
             .await
     }
 
@@ -133,7 +133,7 @@ impl Control {
     async fn make_own(
         self: &Arc<Self>,
         holder: Holder,
-        change: Change,
+        change: AccountChange,
         address: Option<IpAddr>,
     ) -> Result<(), Error> {
         let control = Arc::clone(self);
@@ -153,7 +153,7 @@ impl Control {
         .await
     }
 
-    async fn alter_own(&self, account: &Account, change: &Change) -> Result<(), Error> {
+    async fn alter_own(&self, account: &Account, change: &AccountChange) -> Result<(), Error> {
         let name = &account.name;
         let act = act(self.now(), changed(account, name, change));
         match self.store.change_account(name, None, change, &act).await {

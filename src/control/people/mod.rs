@@ -4,6 +4,7 @@ mod accounts;
 mod authenticate;
 mod credentials;
 mod failures;
+mod known;
 mod prove;
 mod scope;
 mod sessions;
@@ -24,6 +25,7 @@ pub use sign_in::SignIn;
 pub use tokens::{Made, MakeToken};
 
 pub(super) use failures::Failures;
+pub(super) use known::Known;
 pub(super) use scope::{must_have, within_scope};
 
 /// How people and services prove who they are, as the configuration has it.

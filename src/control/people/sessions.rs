@@ -2,9 +2,8 @@
 
 use super::super::expire::ended;
 use super::super::{Control, Error, act};
-use crate::access::{Account, Caller, Ending, PrincipalName, Session};
-use crate::policy::Action;
-use crate::store::{Filter, StoreError, Visible};
+use crate::access::{Ending, PrincipalName, Session};
+use crate::store::{Change, Filter, StoreError, Visible};
 
 impl Control {
     /// Ends the live sessions of somebody.
@@ -16,23 +15,6 @@ impl Control {
     ) -> Result<(), Error> {
         for session in self.live_sessions(of).await? {
             self.end_for(session, by, why).await?;
-        }
-        self.follow_up().await;
-        Ok(())
-    }
-
-    /// Ends the live sessions of an account that its holder could not ask for today.
-    pub(super) async fn end_what_they_may_not(
-        &self,
-        account: &Account,
-        by: &PrincipalName,
-    ) -> Result<(), Error> {
-        let caller = Caller::new(account.principal());
-        for session in self.live_sessions(&account.name).await? {
-            if !self.may(&caller, Action::Request, &session.target) {
-                self.end_for(session, by, "the holder's groups have changed")
-                    .await?;
-            }
         }
         self.follow_up().await;
         Ok(())
@@ -59,8 +41,8 @@ impl Control {
             by: by.clone(),
             reason: why.to_owned(),
         };
-        let act = act(now, ended(&new));
-        let stored = self.store.transition_session(&old, &new, &act).await;
+        let change = Change::moves_session(new.clone(), act(now, ended(&new)));
+        let stored = self.store.commit(&change).await;
         self.gate.end(&new, ending);
         match stored {
             Ok(()) | Err(StoreError::Conflict(_)) => Ok(()),

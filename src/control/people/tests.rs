@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use totp_rs::Builder;
 
 use super::super::testing::{HOUR, World, at, caller, token};
-use super::super::{Error, Made, MakeToken, NewAccount, Own, SignIn};
+use super::super::{Ask, Error, Made, MakeToken, NewAccount, Own, SignIn};
 use crate::access::{Caller, Right, Scope, SessionState, TokenOrigin};
 use crate::audit::Event;
 use crate::secret::Secret;
@@ -80,7 +80,7 @@ impl World {
     }
 }
 
-fn is_refused(result: Result<Made, Error>) -> bool {
+fn is_refused(result: &Result<Made, Error>) -> bool {
     matches!(result, Err(Error::SignIn))
 }
 
@@ -107,7 +107,7 @@ async fn a_person_is_added_chooses_a_password_and_signs_in() {
     assert!(!who.mfa && who.scope.is_none() && who.address == peer());
 
     assert!(is_refused(
-        world.sign_in(ask("zoe", setup.expose(), None)).await
+        &world.sign_in(ask("zoe", setup.expose(), None)).await
     ));
     world.sign_in(ask("zoe", PASSWORD, None)).await.unwrap();
     world.pass(13 * HOUR);
@@ -177,16 +177,16 @@ async fn guesses_lock_an_account_even_for_the_right_password_and_longer_each_tim
     let world = World::new();
     world.settle("zoe", &[]).await;
     for _ in 0..5 {
-        assert!(is_refused(world.sign_in(ask("zoe", "wrong", None)).await));
+        assert!(is_refused(&world.sign_in(ask("zoe", "wrong", None)).await));
     }
-    assert!(is_refused(world.sign_in(ask("zoe", PASSWORD, None)).await));
+    assert!(is_refused(&world.sign_in(ask("zoe", PASSWORD, None)).await));
     world.pass(std::time::Duration::from_secs(31));
-    assert!(is_refused(world.sign_in(ask("zoe", "wrong", None)).await));
+    assert!(is_refused(&world.sign_in(ask("zoe", "wrong", None)).await));
     world.pass(std::time::Duration::from_secs(31));
-    assert!(is_refused(world.sign_in(ask("zoe", PASSWORD, None)).await));
+    assert!(is_refused(&world.sign_in(ask("zoe", PASSWORD, None)).await));
     world.pass(std::time::Duration::from_secs(31));
     world.sign_in(ask("zoe", PASSWORD, None)).await.unwrap();
-    assert!(is_refused(world.sign_in(ask("zoe", "wrong", None)).await));
+    assert!(is_refused(&world.sign_in(ask("zoe", "wrong", None)).await));
     world.sign_in(ask("zoe", PASSWORD, None)).await.unwrap();
 }
 
@@ -208,19 +208,19 @@ async fn a_second_factor_is_asked_for_and_each_code_is_good_once() {
     let made = world.settle("zoe", &[]).await;
     let zoe = world.who(&made.secret).await.unwrap();
     let (address, _) = world.second_factor(&zoe).await;
-    assert!(is_refused(world.sign_in(ask("zoe", PASSWORD, None)).await));
+    assert!(is_refused(&world.sign_in(ask("zoe", PASSWORD, None)).await));
     let wrong = world.sign_in(ask("zoe", PASSWORD, Some("000000"))).await;
-    assert!(is_refused(wrong));
+    assert!(is_refused(&wrong));
     let code = code_at(&address, world.clock.now());
     let made = world.sign_in(ask("zoe", PASSWORD, Some(&code))).await;
     assert!(world.who(&made.unwrap().secret).await.unwrap().mfa);
     let replayed = world.sign_in(ask("zoe", PASSWORD, Some(&code))).await;
-    assert!(is_refused(replayed));
+    assert!(is_refused(&replayed));
     // A step before the one that was used is no better.
     let earlier = world.clock.now() - std::time::Duration::from_secs(30);
     let earlier = code_at(&address, earlier);
     assert!(is_refused(
-        world.sign_in(ask("zoe", PASSWORD, Some(&earlier))).await
+        &world.sign_in(ask("zoe", PASSWORD, Some(&earlier))).await
     ));
     world.pass(std::time::Duration::from_secs(30));
     let next = code_at(&address, world.clock.now());
@@ -252,7 +252,7 @@ async fn a_recovery_code_stands_in_once_and_a_new_factor_brings_new_ones() {
     let made = world.sign_in(ask("zoe", PASSWORD, Some(&code))).await;
     assert!(made.unwrap().token.mfa);
     let again = world.sign_in(ask("zoe", PASSWORD, Some(&code))).await;
-    assert!(is_refused(again));
+    assert!(is_refused(&again));
     let used = world
         .audit()
         .into_iter()
@@ -265,7 +265,7 @@ async fn a_recovery_code_stands_in_once_and_a_new_factor_brings_new_ones() {
     let old = world
         .sign_in(ask("zoe", PASSWORD, Some(codes[5].expose())))
         .await;
-    assert!(is_refused(old));
+    assert!(is_refused(&old));
     world
         .sign_in(ask("zoe", PASSWORD, Some(fresh[5].expose())))
         .await
@@ -301,7 +301,7 @@ async fn a_token_alone_changes_nothing_about_its_owner() {
         .await
         .unwrap();
     assert!(world.who(&made.secret).await.is_none(), "signed in before");
-    assert!(is_refused(world.sign_in(ask("zoe", PASSWORD, None)).await));
+    assert!(is_refused(&world.sign_in(ask("zoe", PASSWORD, None)).await));
     world.sign_in(ask("zoe", new.expose(), None)).await.unwrap();
 }
 
@@ -331,8 +331,11 @@ async fn a_services_token_does_what_it_is_for_until_it_ends() {
     assert!(made.secret.expose().starts_with("hp_svc_"));
     let bearer = world.who(&made.secret).await.unwrap();
     assert!(bearer.has(Right::Request) && !bearer.has(Right::Approve));
-    let target = "orders-ro".parse().unwrap();
-    let asked = world.control.submit(&bearer, &target, HOUR, "deploy").await;
+    let target: crate::access::TargetName = "orders-ro".parse().unwrap();
+    let asked = world
+        .control
+        .submit(&bearer, Ask::new(target.clone(), HOUR, "deploy"))
+        .await;
     asked.unwrap();
     let listed = world.control.tokens(&ada, true).await.unwrap();
     assert_eq!(listed[0].id, made.token.id);
@@ -367,8 +370,10 @@ async fn a_token_without_the_right_to_it_opens_nothing() {
     assert!(matches!(ended, Err(Error::Forbidden(_))));
     let withdrawn = control.withdraw(&reader("maya"), request).await;
     assert!(matches!(withdrawn, Err(Error::Forbidden(_))));
-    let target = "orders-ro".parse().unwrap();
-    let asked = control.submit(&reader("maya"), &target, HOUR, "x").await;
+    let target: crate::access::TargetName = "orders-ro".parse().unwrap();
+    let asked = control
+        .submit(&reader("maya"), Ask::new(target.clone(), HOUR, "x"))
+        .await;
     assert!(asked.is_err());
     assert!(control.accounts(&reader("ada")).await.is_err());
 }
@@ -445,12 +450,15 @@ async fn who_is_disabled_or_leaves_a_group_loses_live_sessions() {
         let world = World::new();
         let made = world.settle("zoe", &["engineers"]).await;
         let zoe = world.who(&made.secret).await.unwrap();
-        let target = "orders-ro".parse().unwrap();
+        let target: crate::access::TargetName = "orders-ro".parse().unwrap();
         let control = &world.control;
-        let asked = control.submit(&zoe, &target, HOUR, "x").await.unwrap();
+        let asked = control
+            .submit(&zoe, Ask::new(target.clone(), HOUR, "x"))
+            .await
+            .unwrap();
         let dana = caller("dana");
         let approved = control.approve(&dana, asked.request.id, None);
-        let session = approved.await.unwrap().1.session;
+        let session = approved.await.unwrap().1.unwrap().session;
         let permit = world.connect(&session);
         let ada = caller("ada");
         if disable {
@@ -481,13 +489,13 @@ async fn a_reset_takes_the_old_password_the_tokens_and_if_asked_the_second_facto
     let (account, setup) = control.reset_account(&ada, "zoe", true).await.unwrap();
     assert!(!account.totp);
     assert!(world.who(&made.secret).await.is_none());
-    assert!(is_refused(world.sign_in(ask("zoe", PASSWORD, None)).await));
+    assert!(is_refused(&world.sign_in(ask("zoe", PASSWORD, None)).await));
     let late = SignIn {
         new_password: Some(Secret::new(PASSWORD)),
         ..ask("zoe", setup.expose(), None)
     };
     world.pass(73 * HOUR);
-    assert!(is_refused(world.sign_in(late).await), "72 hours are over");
+    assert!(is_refused(&world.sign_in(late).await), "72 hours are over");
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! The REST API, `/api/v1`. Handlers translate; what may be done is decided in `control`.
 
 mod audit;
+mod delegations;
 mod holds;
 mod identity;
 mod notify;
 mod people;
 mod requests;
+mod reviews;
 mod sessions;
 mod slack;
 mod tokens;
@@ -131,7 +133,15 @@ fn routes() -> Router<ApiState> {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}", get(sessions::show))
         .route("/sessions/{id}/revoke", post(sessions::revoke))
+        .route("/sessions/{id}/extend", post(sessions::extend))
         .route("/sessions/{id}/secret", post(sessions::secret))
+        .route("/reviews", get(reviews::list))
+        .route("/reviews/{session}/close", post(reviews::close))
+        .route(
+            "/delegations",
+            get(delegations::list).post(delegations::make),
+        )
+        .route("/delegations/{to}", delete(delegations::end))
         .route("/connections", get(sessions::connections))
         .route("/notify/test", post(notify::test))
         .route("/slack/interactions", post(slack::interactions))

@@ -14,7 +14,7 @@ use super::super::problem::Rejection;
 use super::super::types::{Approve, Approved, Reason, RequestView, SubmitRequest};
 use super::{ApiState, views};
 use crate::access::RequestId;
-use crate::control::Error;
+use crate::control::{Ask, Error};
 
 /// The longest wait for a decision that may be asked for.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -51,12 +51,14 @@ pub(super) async fn submit(
     Authenticated(caller): Authenticated,
     Json(asked): Json<SubmitRequest>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Answer<RequestView>), Rejection> {
-    let length = duration(&asked.duration)?;
-    let (target, reason) = (&asked.target, &asked.reason);
-    let submitted = state
-        .control
-        .submit(&caller, target, length, reason)
-        .await?;
+    let ask = Ask {
+        target: asked.target,
+        duration: duration(&asked.duration)?,
+        reason: asked.reason,
+        starts_at: asked.starts_at,
+        break_glass: asked.break_glass,
+    };
+    let submitted = state.control.submit(&caller, ask).await?;
     let location = format!("/api/v1/requests/{}", submitted.request.id);
     let view = views::request(submitted);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(view)))
@@ -98,7 +100,7 @@ pub(super) async fn approve(
     let (request, session) = state.control.approve(&caller, parse(&id)?, shorter).await?;
     Ok(Answer(Approved {
         request: views::request(request),
-        session: views::session(session),
+        session: session.map(views::session),
     }))
 }
 

@@ -2,12 +2,16 @@
 
 use axum::Json as Answer;
 use axum::extract::{Path, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderName, StatusCode};
 use serde::Deserialize;
 
 use super::super::auth::Authenticated;
-use super::super::extract::{Json, Query};
+use super::super::extract::{self, Json, Query};
 use super::super::problem::Rejection;
-use super::super::types::{ConnectionView, Reason, SessionSecret, SessionView};
+use super::super::types::{
+    ConnectionView, Extend, Reason, RequestView, SessionSecret, SessionView,
+};
 use super::{ApiState, views};
 use crate::access::SessionId;
 use crate::control::Error;
@@ -57,6 +61,20 @@ pub(super) async fn revoke(
 ) -> Result<Answer<SessionView>, Rejection> {
     let revoked = state.control.revoke(&caller, parse(&id)?, &reason).await?;
     Ok(Answer(views::session(revoked)))
+}
+
+/// `POST sessions/{id}/extend`
+pub(super) async fn extend(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    Path(id): Path<String>,
+    Json(Extend { duration, reason }): Json<Extend>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Answer<RequestView>), Rejection> {
+    let (id, more) = (parse(&id)?, extract::duration(&duration)?);
+    let asked = state.control.extend(&caller, id, more, &reason).await?;
+    let location = format!("/api/v1/requests/{}", asked.request.id);
+    let view = views::request(asked);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(view)))
 }
 
 /// `POST sessions/{id}/secret`

@@ -17,7 +17,7 @@ use super::super::types::{AuditHead, RequestView, SessionView, StatementsView, T
 use super::{ApiParts, Endpoint, router};
 use crate::access::{RequestState, SessionState};
 use crate::audit::{Event, reader};
-use crate::control::testing::{World, caller};
+use crate::control::testing::{HOUR, World, caller};
 
 struct Api {
     world: World,
@@ -74,7 +74,7 @@ impl Api {
             .await
     }
 
-    /// `path` with `{request}`, `{session}` and `{held}` replaced by something that maya has.
+    /// `path` with `{request}`, `{session}` and the like replaced by something that maya has.
     async fn fill(&self, path: &str) -> String {
         if path.contains("{session}") {
             let session = self.world.session().await.id.to_string();
@@ -84,6 +84,16 @@ impl Api {
             let (session, iris) = (self.world.session().await.id, caller("iris"));
             let held = self.world.control.place_hold(&iris, session, "x").await;
             return path.replace("{held}", &held.unwrap().0.session.to_string());
+        }
+        if path.contains("{broken}") {
+            let broken = self.world.break_glass("maya").await.to_string();
+            return path.replace("{broken}", &broken);
+        }
+        if path.contains("{delegate}") {
+            let (dana, lee) = (caller("dana"), caller("lee"));
+            let until = self.world.clock.now() + HOUR;
+            let made = self.world.control.delegate(&dana, &lee.name, until).await;
+            return path.replace("{delegate}", made.unwrap().to.as_str());
         }
         if path.contains("{request}") {
             let request = self.world.submit("maya").await.to_string();
@@ -165,6 +175,32 @@ const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
         "sessions/{session}/revoke",
         "{}",
         [200, 200, 404, 404, 404],
+    ),
+    (
+        "POST",
+        "sessions/{session}/extend",
+        r#"{"duration":"5m","reason":"not done"}"#,
+        [201, 403, 404, 404, 404],
+    ),
+    ("GET", "reviews", "", [200, 200, 200, 200, 200]),
+    (
+        "POST",
+        "reviews/{broken}/close",
+        r#"{"note":"as it should be"}"#,
+        [403, 200, 404, 404, 404],
+    ),
+    ("GET", "delegations", "", [200, 200, 200, 200, 200]),
+    (
+        "POST",
+        "delegations",
+        r#"{"to":"lee","until":"1970-01-20T00:00:00Z"}"#,
+        [201, 201, 201, 201, 201],
+    ),
+    (
+        "DELETE",
+        "delegations/{delegate}",
+        "",
+        [404, 200, 404, 404, 404],
     ),
     (
         "POST",

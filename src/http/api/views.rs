@@ -1,11 +1,13 @@
 //! What the control plane answers, as the API's documents.
 
+use jiff::Timestamp;
+
 use super::super::types::{
-    AccountView, ConnectionView, HoldView, NewToken, RequestView, SessionSecret, SessionView,
-    SetUp, TargetView, TokenView, TriedChannel,
+    AccountView, ConnectionView, HoldView, NewToken, RequestView, ReviewView, SessionSecret,
+    SessionView, SetUp, StageView, TargetView, TokenView, TriedChannel,
 };
 use super::Endpoint;
-use crate::access::{Account, ApiToken, Databases, Hold, Session};
+use crate::access::{Account, ApiToken, Chain, Databases, Hold, RequestState, Review, Session};
 use crate::control::{
     ConnectionInfo, Granted, Made, RequestStatus, SessionStatus, TargetAccess, Tried,
 };
@@ -28,18 +30,42 @@ pub(super) fn target(access: TargetAccess) -> TargetView {
 }
 
 pub(super) fn request(status: RequestStatus) -> RequestView {
-    let request = status.request;
+    let (request, now) = (status.request, status.at);
     RequestView {
         id: request.id,
+        kind: request.kind,
+        extends: request.extends,
         requester: request.requester,
         target: request.target,
         duration: humantime::format_duration(request.duration).to_string(),
         reason: request.reason,
+        ticket: request.ticket,
+        starts_at: request.starts_at,
         created_at: request.created_at,
         lapses_at: request.lapses_at,
+        stage: match request.state {
+            RequestState::Pending => stage(&request.chain, now),
+            _ => None,
+        },
         state: request.state,
+        approvals: request.chain.approvals,
+        deciders: status.deciders,
         may_decide: status.may_decide,
+        version: request.version,
     }
+}
+
+fn stage(chain: &Chain, now: Timestamp) -> Option<StageView> {
+    let (number, stage) = chain.current()?;
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Some(StageView {
+        number,
+        of: count(chain.stages.len()),
+        given: count(chain.given(number)),
+        needed: stage.count,
+        approvers: chain.approvers(now),
+        escalates_at: chain.escalates_at().filter(|at| *at > now),
+    })
 }
 
 pub(super) fn session(status: SessionStatus) -> SessionView {
@@ -55,6 +81,19 @@ pub(super) fn session(status: SessionStatus) -> SessionView {
         expires_at: session.expires_at,
         state: session.state,
         connections: status.connections,
+        version: session.version,
+    }
+}
+
+pub(super) fn review(review: Review) -> ReviewView {
+    ReviewView {
+        session: review.session,
+        request: review.request,
+        principal: review.principal,
+        target: review.target,
+        reason: review.reason,
+        opened_at: review.opened_at,
+        state: review.state,
     }
 }
 

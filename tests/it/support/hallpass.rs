@@ -229,7 +229,7 @@ impl Hallpass {
             .call("dana", Method::POST, &path, json!({}))
             .await
             .unwrap();
-        self.login(principal, approved.session.id).await
+        self.login(principal, approved.session.unwrap().id).await
     }
 
     /// The login of a session that `principal` holds.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallpass::access::{Databases, RequestId, Session, SessionId, SessionState, Target};
+use hallpass::access::{Databases, RequestId, Session, SessionId, SessionState, Target, Terms};
 use hallpass::admission::Admission;
 use hallpass::asking::Desk;
 use hallpass::audit::{self, Record, Recorder, Redaction, SigningKey};
@@ -146,6 +146,7 @@ impl Plot {
             max_connections: 100,
             idle_timeout: None,
             replication: false,
+            terms: Terms::default(),
         };
         let endpoint = Endpoint {
             host: "upstream.example.com".to_owned(),
@@ -169,6 +170,7 @@ fn session(holder: &str, now: Timestamp) -> Session {
         starts_at: now,
         expires_at: Timestamp::from_second(now.as_second() + 3600).unwrap(),
         state: SessionState::Active,
+        version: 1,
     }
 }
 

@@ -1,0 +1,103 @@
+//! Sessions under other rules than those that they were granted under.
+
+use std::sync::Arc;
+
+use crate::access::{Ending, PrincipalName, Session};
+use crate::store::{Change, Filter};
+
+use super::expire::{ended, unless_faster};
+use super::{Control, Error, Identity, Rules, act, to_the_end};
+
+/// Who ends a session that the rules no longer allow.
+pub const HALLPASS: &str = "hallpass";
+
+impl Control {
+    /// Replaces targets, policy and who is who, and ends the sessions of those who are no longer
+    /// there or no longer in the groups that they were in, if they may no longer have them; with
+    /// `revoke`, all sessions that may no longer be. How many it ended.
+    ///
+    /// # Errors
+    /// If the store fails; what could be ended is.
+    pub async fn replace_rules(
+        self: &Arc<Self>,
+        rules: Rules,
+        identity: Identity,
+        revoke: bool,
+    ) -> Result<usize, Error> {
+        self.rules.store(Arc::new(rules));
+        self.identity.store(Arc::new(identity));
+        let old = self.known();
+        self.look_around().await?;
+        if revoke {
+            return self.review_sessions(None).await;
+        }
+        let new = self.known();
+        let mut ended = 0;
+        for (name, principal) in old.iter() {
+            if new.get(name) != Some(principal) {
+                ended += self.review_sessions(Some(name)).await?;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Asks the policy again for every live session, or those of one holder, as it was asked when
+    /// they were requested, and ends in the name of hallpass what it no longer permits. How many.
+    ///
+    /// # Errors
+    /// If the store fails; what could be ended is.
+    pub async fn review_sessions(
+        self: &Arc<Self>,
+        holder: Option<&PrincipalName>,
+    ) -> Result<usize, Error> {
+        let live = Filter {
+            open_only: true,
+            ..Filter::default()
+        };
+        let mut count = 0;
+        for session in self.store.sessions(&live).await? {
+            if holder.is_none_or(|holder| *holder == session.principal)
+                && let Err(why) = self.holds_rightly(&session).await?
+            {
+                let control = Arc::clone(self);
+                count += usize::from(
+                    to_the_end(async move { control.end_unpermitted(session, &why).await }).await?,
+                );
+            }
+        }
+        Ok(count)
+    }
+
+    /// Whether what the session came from may still be asked for; why not.
+    pub(super) async fn holds_rightly(
+        &self,
+        session: &Session,
+    ) -> Result<Result<(), String>, Error> {
+        let request = self.store.request(session.request).await?;
+        Ok(request.map_or(Ok(()), |request| self.still_permitted(&request)))
+    }
+
+    /// Ends a session that the rules no longer allow. Whether that was needed.
+    pub(super) async fn end_unpermitted(&self, old: Session, why: &str) -> Result<bool, Error> {
+        let (by, now) = (hallpass(), self.now());
+        let Some(new) = old.clone().revoke(by.clone(), why, now) else {
+            return Ok(false);
+        };
+        let change = Change::moves_session(new.clone(), act(now, ended(&new)));
+        let done = self.store.commit(&change).await;
+        let ending = Ending::Revoked {
+            by,
+            reason: why.to_owned(),
+        };
+        // Even if that could not be stored.
+        self.gate.end(&new, ending);
+        let done = unless_faster(done)?;
+        tracing::info!(session_id = %new.id, target = %new.target, principal = %new.principal, why, "session ended");
+        self.follow_up().await;
+        Ok(done)
+    }
+}
+
+fn hallpass() -> PrincipalName {
+    HALLPASS.parse().expect("it is a valid name")
+}
