@@ -319,7 +319,7 @@ mod tests {
                 target: "orders-ro".parse().unwrap(),
                 seconds: 60,
                 reason: "x".into(),
-                kind: RequestKind::Session,
+                kind: crate::access::RequestKind::Session,
                 extends: None,
                 ticket: None,
                 starts_at: None,
