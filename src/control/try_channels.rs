@@ -33,7 +33,7 @@ impl Control {
     /// Sends a test notice by each channel, or by the one of this name, and says what came of it.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if the caller may not, [`Error::NotFound`] if there is no such channel.
+    /// [`Error::Forbidden`] if the caller may not, [`Error::Invalid`] if there is no such channel.
     pub async fn try_channels(
         &self,
         caller: &Caller,
@@ -47,12 +47,21 @@ impl Control {
         let channels = self.telling.channels.iter().map(|channel| &**channel);
         let channels: Vec<&dyn Channel> = channels.filter(wanted).collect();
         if channels.is_empty() && only.is_some() {
-            return Err(Error::NotFound("channel"));
+            return Err(self.no_such_channel());
         }
         // Beside each other: one that hangs holds up none.
         let tried = channels.into_iter().map(|it| self.try_channel(it, caller));
         let tried: Result<Vec<_>, _> = join_all(tried).await.into_iter().collect();
         Ok(tried?.into_iter().flatten().collect())
+    }
+
+    fn no_such_channel(&self) -> Error {
+        let names = self.telling.channels.iter().map(|it| it.name());
+        let names = names.collect::<Vec<_>>().join(", ");
+        Error::Invalid(match names.as_str() {
+            "" => "no channel is configured".to_owned(),
+            names => format!("there is no such channel; there are {names}"),
+        })
     }
 
     async fn try_channel(

@@ -287,7 +287,8 @@ async fn a_test_goes_to_each_channel_or_to_the_one_that_was_named() {
     assert_eq!(tried.len(), 1);
     assert_eq!(tried[0].failure, Some(Failure::refused("no")));
     let unknown = world.control.try_channels(&ada, Some("fax")).await;
-    assert!(unknown.is_err());
+    let unknown = unknown.unwrap_err().to_string();
+    assert!(unknown.ends_with("there are all, mail"), "{unknown}");
     let iris = world.control.try_channels(&caller("iris"), None).await;
     assert!(matches!(iris, Err(super::Error::Forbidden(_))));
 }

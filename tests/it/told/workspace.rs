@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use hallpass::access::RequestId;
+use hallpass::clock::Clock;
 use hallpass::secret::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
@@ -132,15 +132,14 @@ impl Post {
     }
 
     /// Signed with some secret, so many seconds ago. Two are never the same.
-    pub fn signed(payload: &Value, secret: &str, ago: u64) -> Self {
+    pub fn signed(payload: &Value, secret: &str, ago: i64) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("number", &number.to_string())
             .append_pair("payload", &payload.to_string())
             .finish();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let timestamp = (now.as_secs() - ago).to_string();
+        let timestamp = (Clock::system().now().as_second() - ago).to_string();
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(format!("v0:{timestamp}:{body}").as_bytes());
         let signature = format!("v0={}", hex(&mac.finalize().into_bytes()));
