@@ -294,6 +294,10 @@ mod tests {
             max_connections: 10,
             idle_timeout: None,
             replication: false,
+            owners: Vec::new(),
+            environment: "production".into(),
+            read_only: false,
+            labels: Vec::new(),
         }
     }
 

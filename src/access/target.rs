@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::TargetName;
+use super::{Principal, TargetName};
 
 /// The databases that a target opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,4 +43,24 @@ pub struct Target {
     pub idle_timeout: Option<Duration>,
     /// Whether replication connections (`replication=true|database`) are let through.
     pub replication: bool,
+    /// Whose it is: names of principals, and of groups with an `@` before them.
+    pub owners: Vec<String>,
+    /// Where it belongs: `production`, `staging`, or any other word.
+    pub environment: String,
+    /// Whether its role can only read. Said by the configuration, for policies; not enforced.
+    pub read_only: bool,
+    /// Words of the configuration, for policies to go by.
+    pub labels: Vec<String>,
+}
+
+impl Target {
+    /// Whether it is theirs: by name, or by a group of theirs.
+    pub fn is_owned_by(&self, principal: &Principal) -> bool {
+        self.owners
+            .iter()
+            .any(|owner| match owner.strip_prefix('@') {
+                Some(group) => principal.groups.iter().any(|theirs| theirs == group),
+                None => owner == principal.name.as_str(),
+            })
+    }
 }

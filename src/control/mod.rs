@@ -38,7 +38,9 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, watch};
 
-use crate::access::{AccessRequest, Caller, RequestId, Session, SessionId, Target, TargetName};
+use crate::access::{
+    AccessRequest, Caller, Principal, RequestId, Session, SessionId, Target, TargetName,
+};
 use crate::admission::Admission;
 use crate::audit::{Event, Held, PublicKey, Recorder};
 use crate::clock::Clock;
@@ -74,6 +76,8 @@ pub struct Rules {
     pub targets: HashMap<TargetName, Target>,
     /// Who may do what with them, and with the audit.
     pub policy: Box<dyn Policy>,
+    /// The principals that are known beforehand, to say who could approve. Others may call.
+    pub people: Vec<Principal>,
 }
 
 impl Rules {

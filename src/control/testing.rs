@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::{Control, Identity, Parts, Rules, Telling};
 use crate::access::{
     AccessRequest, Account, ApiToken, Caller, ConnectionId, Databases, Hold, Principal,
-    PrincipalKind, PrincipalName, RequestId, Session, SessionId, Target, TargetName, TokenId,
+    PrincipalKind, PrincipalName, RequestId, Session, SessionId, Target, TokenId,
 };
 use crate::admission::{Admission, Admittee, ConnectionInfo, Permit};
 use crate::audit::{Event, Recorder, Settings, SigningKey, reader};
 use crate::clock::Clock;
 use crate::identity::{Directory, Entry, Passwords, Sealing, hash};
-use crate::policy::{Grants, Lists};
+use crate::policy::{Cedar, PolicyFile, PolicySet};
 use crate::secret::{Secret, ServerKey};
 use crate::store::{
     Accounts, Act, Change, Credentials, Due, Filter, Letter, NewToken, Notices, Proved, Sqlite,
@@ -233,20 +234,40 @@ fn identity(key: &ServerKey) -> Identity {
     }
 }
 
+/// Less than the built-in set: who owns a target decides on it, and nobody else.
+const POLICIES: &str = r#"
+@id("engineers-request")
+permit (
+  principal in Group::"engineers",
+  action in [Action::"request", Action::"extend"],
+  resource
+);
+@id("owners-decide")
+permit (
+  principal,
+  action in [Action::"view", Action::"approve", Action::"revoke", Action::"review"],
+  resource
+) when { principal in resource.owners };
+@id("security-reads-the-audit")
+permit (principal in Group::"security", action == Action::"readAudit", resource);
+@id("admins-administer")
+permit (principal in Group::"admins", action == Action::"administer", resource);
+"#;
+
 pub(crate) fn rules() -> Rules {
-    let targets = ["orders-ro", "billing"].map(|name| (name.parse().unwrap(), target(name)));
-    let grants = |approver: &str| Grants {
-        requesters: ["@engineers".to_owned()].into(),
-        approvers: [approver.to_owned()].into(),
+    let file = PolicyFile {
+        name: "world.cedar".into(),
+        text: POLICIES.into(),
     };
-    let lists = [("orders-ro", "@leads"), ("billing", "omar")];
-    let lists = lists.map(|(name, by)| (name.parse::<TargetName>().unwrap(), grants(by)));
+    let set = PolicySet::check(vec![file]).unwrap();
+    let targets = ["orders-ro", "billing"].map(target);
+    let policy = Cedar::new(set, &targets, TimeZone::UTC);
     Rules {
-        targets: targets.into(),
-        policy: Box::new(Lists {
-            targets: lists.into(),
-            auditors: ["@security".to_owned()].into(),
-        }),
+        policy: Box::new(policy),
+        targets: targets.map(|it| (it.name.clone(), it)).into(),
+        people: ["maya", "noor", "dana", "lee", "omar", "iris"]
+            .map(|name| caller(name).principal)
+            .into(),
     }
 }
 
@@ -260,6 +281,13 @@ pub(crate) fn target(name: &str) -> Target {
         max_connections: 100,
         idle_timeout: None,
         replication: false,
+        owners: match name {
+            "billing" => vec!["omar".into()],
+            _ => vec!["@leads".into()],
+        },
+        environment: "production".into(),
+        read_only: false,
+        labels: Vec::new(),
     }
 }
 

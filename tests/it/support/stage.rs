@@ -146,6 +146,10 @@ impl Plot {
             max_connections: 100,
             idle_timeout: None,
             replication: false,
+            owners: Vec::new(),
+            environment: "production".into(),
+            read_only: false,
+            labels: Vec::new(),
         };
         let endpoint = Endpoint {
             host: "upstream.example.com".to_owned(),
