@@ -145,11 +145,6 @@ pub(super) fn rules(config: &Config) -> anyhow::Result<Rules> {
         targets: targets()
             .map(|target| (target.name.clone(), target.clone()))
             .collect(),
-        people: config
-            .principals
-            .iter()
-            .map(|it| it.principal.clone())
-            .collect(),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::config::{
     Config, ConfigErrors, Finding, ListenerTls, Notify, PrincipalConfig, TargetConfig, Upstream,
     UpstreamTls,
 };
-use crate::policy::{Fault, PolicySet};
+use crate::policy::{Fault, Faults, PolicySet};
 
 /// Work with the configuration file.
 #[derive(Debug, Args)]
@@ -64,16 +64,25 @@ pub(super) fn run(global: &Global, args: &ConfigArgs) -> Done {
 }
 
 /// The configuration and its policies, or what is wrong with either.
-pub(super) fn load(path: &Path) -> Result<(Config, PolicySet), ConfigErrors> {
+fn load(path: &Path) -> Result<(Config, PolicySet), ConfigErrors> {
     let config = Config::load(path)?;
-    let policies = match &config.policy.folder {
+    match policies(&config) {
+        Ok(policies) => Ok((config, policies)),
+        Err(faults) => Err(refused(faults)),
+    }
+}
+
+/// The policies that the configuration names, or else the default set.
+pub(super) fn policies(config: &Config) -> Result<PolicySet, Faults> {
+    match &config.policy.folder {
         Some(folder) => PolicySet::load(folder),
         None => Ok(PolicySet::built_in()),
-    };
-    match policies {
-        Ok(policies) => Ok((config, policies)),
-        Err(faults) => Err(ConfigErrors(faults.0.into_iter().map(finding).collect())),
     }
+}
+
+/// Mistakes in policies as mistakes of the configuration.
+pub(super) fn refused(faults: Faults) -> ConfigErrors {
+    ConfigErrors(faults.0.into_iter().map(finding).collect())
 }
 
 fn finding(fault: Fault) -> Finding {

@@ -90,7 +90,7 @@ pub(super) struct WithdrawArgs {
 }
 
 /// Reads `30m` and the like; zero and bare numbers are refused.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("it must be longer than nothing".into()),
         Ok(duration) => Ok(duration),

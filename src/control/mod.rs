@@ -8,6 +8,7 @@ mod asking;
 mod decide;
 mod error;
 mod expire;
+mod explain;
 mod gate;
 mod holds;
 mod notices;
@@ -38,21 +39,21 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, watch};
 
-use crate::access::{
-    AccessRequest, Caller, Principal, RequestId, Session, SessionId, Target, TargetName,
-};
+use crate::access::{AccessRequest, Caller, RequestId, Session, SessionId, Target, TargetName};
 use crate::admission::Admission;
 use crate::audit::{Event, Held, PublicKey, Recorder};
 use crate::clock::Clock;
-use crate::policy::{Action, Context, Policy, Query};
+use crate::policy::{Context, Policy, Query};
 use crate::secret::random;
 use crate::store::{Act, Store};
 use crate::telemetry::Metrics;
 
 pub use crate::admission::ConnectionInfo;
 pub use crate::notify::slack::Signed as SlackCall;
+pub use crate::policy::{Action, Explanation, PolicyFile};
 pub use asking::FrontDesk;
 pub use error::Error;
+pub use explain::Question;
 pub use notices::Telling;
 pub use people::{Identity, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
@@ -76,8 +77,6 @@ pub struct Rules {
     pub targets: HashMap<TargetName, Target>,
     /// Who may do what with them, and with the audit.
     pub policy: Box<dyn Policy>,
-    /// The principals that are known beforehand, to say who could approve. Others may call.
-    pub people: Vec<Principal>,
 }
 
 impl Rules {

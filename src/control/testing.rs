@@ -265,9 +265,6 @@ pub(crate) fn rules() -> Rules {
     Rules {
         policy: Box::new(policy),
         targets: targets.map(|it| (it.name.clone(), it)).into(),
-        people: ["maya", "noor", "dana", "lee", "omar", "iris"]
-            .map(|name| caller(name).principal)
-            .into(),
     }
 }
 
