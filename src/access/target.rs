@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{TargetName, Terms};
+use super::{Principal, TargetName, Terms};
 
 /// The databases that a target opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +45,29 @@ pub struct Target {
     pub replication: bool,
     /// What it demands of those who ask for it, and of those who decide.
     pub terms: Terms,
+    /// Whose it is: names of principals, and of groups with an `@` before them.
+    pub owners: Vec<String>,
+    /// Where it belongs: `production`, `staging`, or any other word.
+    pub environment: String,
+    /// Whether its role can only read. Said by the configuration, for policies; not enforced.
+    pub read_only: bool,
+    /// Words of the configuration, for policies to go by.
+    pub labels: Vec<String>,
 }
 
 impl Target {
     /// The longest that a session may last with all its extensions.
     pub fn longest(&self) -> Duration {
         self.max_duration.saturating_add(self.terms.max_extension)
+    }
+
+    /// Whether it is theirs: by name, or by a group of theirs.
+    pub fn is_owned_by(&self, principal: &Principal) -> bool {
+        self.owners
+            .iter()
+            .any(|owner| match owner.strip_prefix('@') {
+                Some(group) => principal.groups.iter().any(|theirs| theirs == group),
+                None => owner == principal.name.as_str(),
+            })
     }
 }

@@ -293,7 +293,7 @@ impl Parts {
         let admission = Arc::new(Admission::new(key, clock.clone(), Arc::clone(&metrics)));
         let control = Control::new(control::Parts {
             store: Arc::new(Sqlite::open(&config.store.path)?),
-            rules: parts::rules(config),
+            rules: parts::rules(config)?,
             identity,
             admission: Arc::clone(&admission),
             recorder: recorder.clone(),

@@ -13,7 +13,7 @@ use crate::config::{self, Config, ListenerTls, LogFormat, PrincipalConfig, Targe
 use crate::control::{Identity, Rules};
 use crate::http::api::Endpoint as PublicEndpoint;
 use crate::identity::{Directory, Entry, Passwords, Sealing};
-use crate::policy::{Grants, Lists};
+use crate::policy::{Cedar, PolicySet};
 use crate::proxy::{self, Endpoint, ProxyTarget};
 use crate::secret::ServerKey;
 use crate::telemetry::logging::Format;
@@ -129,23 +129,23 @@ pub(super) fn identity(config: &Config, key: &ServerKey) -> Identity {
     }
 }
 
-pub(super) fn rules(config: &Config) -> Rules {
-    let grants = |target: &TargetConfig| Grants {
-        requesters: target.requesters.iter().cloned().collect(),
-        approvers: target.approvers.iter().cloned().collect(),
+/// What there is and who may do what with it.
+///
+/// # Errors
+/// If the policies cannot be read or are wrong: everything that is.
+pub(super) fn rules(config: &Config) -> anyhow::Result<Rules> {
+    let set = match &config.policy.folder {
+        Some(folder) => PolicySet::load(folder).context("the policies are refused")?,
+        None => PolicySet::built_in(),
     };
-    let targets = || config.targets.iter();
-    Rules {
+    let targets = || config.targets.iter().map(|it| &it.target);
+    let zone = config.access.time_zone.clone();
+    Ok(Rules {
+        policy: Box::new(Cedar::new(set, targets(), zone)),
         targets: targets()
-            .map(|it| (it.target.name.clone(), it.target.clone()))
+            .map(|target| (target.name.clone(), target.clone()))
             .collect(),
-        policy: Box::new(Lists {
-            targets: targets()
-                .map(|it| (it.target.name.clone(), grants(it)))
-                .collect(),
-            auditors: config.audit.auditors.iter().cloned().collect(),
-        }),
-    }
+    })
 }
 
 pub(super) fn targets(config: &Config, key: &ValueKey) -> anyhow::Result<Vec<ProxyTarget>> {

@@ -15,10 +15,11 @@ use super::settings::Settings;
 use crate::access::{PrincipalName, RequestId, SessionId, TokenId};
 use crate::http::types::{
     AccountView, Approve, Approved, ChangePassword, CloseReview, ConfirmTotp, ConnectionView,
-    CreateAccount, CreateToken, Delegate, Delegation, Done, Extend, Groups, HoldView, Login,
-    NewToken, NotifyTest, Problem, Reason, RecoveryCodes, RequestView, Reset, ReviewView,
-    SessionSecret, SessionView, SetUp, ShowPassword, StatementsQuery, StatementsView,
-    SubmitRequest, TargetView, TokenView, TotpBegun, TriedChannel, Whoami,
+    CreateAccount, CreateToken, Delegate, Delegation, Done, ExplainPolicy, Explanation, Extend,
+    Groups, HoldView, Login, NewToken, NotifyTest, PolicyView, Problem, Reason, RecoveryCodes,
+    RequestView, Reset, ReviewView, SessionSecret, SessionView, SetUp, ShowPassword,
+    StatementsQuery, StatementsView, SubmitRequest, TargetView, TokenView, TotpBegun, TriedChannel,
+    Whoami,
 };
 use crate::secret::Secret;
 
@@ -141,6 +142,14 @@ impl Api {
 
     pub(super) async fn whoami(&self) -> Result<Whoami, CliError> {
         self.get("whoami").await
+    }
+
+    pub(super) async fn policy(&self) -> Result<PolicyView, CliError> {
+        self.get("policy").await
+    }
+
+    pub(super) async fn explain(&self, asked: &ExplainPolicy) -> Result<Explanation, CliError> {
+        self.post("policy/explain", asked).await
     }
 
     pub(super) async fn targets(&self) -> Result<Vec<TargetView>, CliError> {

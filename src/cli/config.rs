@@ -11,11 +11,12 @@ use super::human::{cell, table};
 use super::out::{GOOD, WARN, paint};
 use super::serve::ServeArgs;
 use super::{Done, Global, out};
-use crate::access::Databases;
+use crate::access::{Databases, Target};
 use crate::config::{
     Config, ConfigErrors, Finding, ListenerTls, Notify, PrincipalConfig, TargetConfig, Upstream,
     UpstreamTls,
 };
+use crate::policy::{Fault, Faults, PolicySet};
 
 /// Work with the configuration file.
 #[derive(Debug, Args)]
@@ -47,19 +48,51 @@ struct CheckArgs {
 pub(super) fn run(global: &Global, args: &ConfigArgs) -> Done {
     let ConfigCommand::Check(check) = &args.command;
     let path = &check.file.config;
-    let loaded = Config::load(path);
+    let loaded = load(path);
     if !global.output().is_human() {
         global
             .output()
             .show(&Report::of(&loaded), |_| String::new())?;
         return Ok(loaded.is_err().into());
     }
-    let config = loaded.map_err(CliError::BadConfiguration)?;
+    let (config, policies) = loaded.map_err(CliError::BadConfiguration)?;
     for warning in &config.warnings {
         out::note(&format!("{} {warning}", paint(WARN, "warning:")));
     }
-    out::print(&summary(path, &config))?;
+    out::print(&summary(path, &config, &policies))?;
     Ok(0)
+}
+
+/// The configuration and its policies, or what is wrong with either.
+fn load(path: &Path) -> Result<(Config, PolicySet), ConfigErrors> {
+    let config = Config::load(path)?;
+    match policies(&config) {
+        Ok(policies) => Ok((config, policies)),
+        Err(faults) => Err(refused(faults)),
+    }
+}
+
+/// The policies that the configuration names, or else the default set.
+pub(super) fn policies(config: &Config) -> Result<PolicySet, Faults> {
+    match &config.policy.folder {
+        Some(folder) => PolicySet::load(folder),
+        None => Ok(PolicySet::built_in()),
+    }
+}
+
+/// Mistakes in policies as mistakes of the configuration.
+pub(super) fn refused(faults: Faults) -> ConfigErrors {
+    ConfigErrors(faults.0.into_iter().map(finding).collect())
+}
+
+fn finding(fault: Fault) -> Finding {
+    let help = fault.help.map(|help| format!(" ({help})"));
+    Finding {
+        file: fault.file.into(),
+        line: fault.line,
+        key: String::new(),
+        message: fault.message + &help.unwrap_or_default(),
+    }
 }
 
 /// What was found, as JSON.
@@ -79,9 +112,9 @@ struct Item<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(loaded: &'a Result<Config, ConfigErrors>) -> Self {
+    fn of(loaded: &'a Result<(Config, PolicySet), ConfigErrors>) -> Self {
         let (errors, warnings): (&[Finding], &[Finding]) = match loaded {
-            Ok(config) => (&[], &config.warnings),
+            Ok((config, _)) => (&[], &config.warnings),
             Err(errors) => (&errors.0, &[]),
         };
         Self {
@@ -103,9 +136,9 @@ impl<'a> Item<'a> {
     }
 }
 
-fn summary(path: &Path, config: &Config) -> String {
+fn summary(path: &Path, config: &Config, policies: &PolicySet) -> String {
     let good = format!("{} is good.", path.display());
-    let server = table(&["SERVER", ""], server(config), "");
+    let server = table(&["SERVER", ""], server(config, policies), "");
     let principals = table(
         &["PRINCIPAL", "GROUPS"],
         config.principals.iter().map(principal).collect(),
@@ -117,8 +150,8 @@ fn summary(path: &Path, config: &Config) -> String {
             "UPSTREAM",
             "TLS",
             "DATABASES",
-            "ASKED FOR BY",
-            "APPROVED BY",
+            "ENVIRONMENT",
+            "OWNERS",
         ],
         config.targets.iter().map(target).collect(),
         "No target: there is nothing to ask for.",
@@ -126,7 +159,7 @@ fn summary(path: &Path, config: &Config) -> String {
     [paint(GOOD, &good), server, principals, targets].join("\n\n")
 }
 
-fn server(config: &Config) -> Vec<Vec<Cell>> {
+fn server(config: &Config, policies: &PolicySet) -> Vec<Vec<Cell>> {
     let proxy = &config.proxy;
     let listen: Vec<String> = proxy.listen.iter().map(ToString::to_string).collect();
     let certificate = config.tls.as_ref().map_or_else(
@@ -145,6 +178,7 @@ fn server(config: &Config) -> Vec<Vec<Cell>> {
         ("store", config.store.path.display().to_string()),
         ("audit", config.audit.folder.display().to_string()),
         ("notices", notices(config.notify.as_ref())),
+        ("policies", of_policies(config, policies)),
     ]
     .map(|(name, value)| vec![cell(name), cell(&value)])
     .into()
@@ -164,6 +198,14 @@ fn notices(notify: Option<&Notify>) -> String {
     match all.is_empty() {
         true => "none: [notify] has no channel".to_owned(),
         false => all.join(", "),
+    }
+}
+
+fn of_policies(config: &Config, policies: &PolicySet) -> String {
+    let number = policies.notes().len();
+    match &config.policy.folder {
+        Some(folder) => format!("{number} in {}", folder.display()),
+        None => format!("{number}, built in"),
     }
 }
 
@@ -195,9 +237,16 @@ fn target(config: &TargetConfig) -> Vec<Cell> {
         cell(&format!("{role} at {host}:{port}")),
         cell(upstream_tls(config.upstream.tls)),
         cell(&databases),
-        cell(&config.requesters.join(", ")),
-        cell(&config.approvers.join(", ")),
+        cell(&environment(&config.target)),
+        cell(&config.target.owners.join(", ")),
     ]
+}
+
+fn environment(target: &Target) -> String {
+    match target.read_only {
+        true => format!("{}, read only", target.environment),
+        false => target.environment.clone(),
+    }
 }
 
 fn upstream_tls(tls: UpstreamTls) -> &'static str {
@@ -232,21 +281,21 @@ host = "127.0.0.1"
 user = "orders_ro"
 tls = "off"
 databases = ["orders"]
-requesters = ["@engineers"]
-approvers = ["@leads"]
+owners = ["@orders"]
+read_only = true
 "#;
 
-    fn load(text: &str) -> Result<Config, ConfigErrors> {
+    fn load(text: &str) -> Result<(Config, PolicySet), ConfigErrors> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hallpass.toml");
         std::fs::write(&path, text).unwrap();
-        Config::load(&path)
+        super::load(&path)
     }
 
     #[test]
     fn a_good_file_is_told_back() {
-        let config = load(GOOD_FILE).unwrap();
-        let text = summary(Path::new("hallpass.toml"), &config);
+        let (config, policies) = load(GOOD_FILE).unwrap();
+        let text = summary(Path::new("hallpass.toml"), &config, &policies);
         for word in [
             "hallpass.toml is good",
             "127.0.0.1:6432, TLS required",
@@ -254,10 +303,37 @@ approvers = ["@leads"]
             "maya",
             "orders_ro at 127.0.0.1:5432",
             "none",
-            "@leads",
+            "production, read only",
+            "@orders",
+            ", built in",
         ] {
             assert!(text.contains(word), "{word} is not in {text}");
         }
+    }
+
+    #[test]
+    fn mistakes_in_policies_are_found_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hallpass.toml");
+        std::fs::create_dir(dir.path().join("policies")).unwrap();
+        let bad = "@id(\"a\")\npermit (principal, action == Action::\"aprove\", resource);";
+        std::fs::write(dir.path().join("policies/a.cedar"), bad).unwrap();
+        let text = format!("{GOOD_FILE}[policy]\nfolder = \"policies\"\n");
+        std::fs::write(&path, text).unwrap();
+        let report = serde_json::to_value(Report::of(&super::load(&path))).unwrap();
+        assert_eq!(report["ok"], false);
+        let error = &report["errors"][0];
+        assert!(
+            error["file"]
+                .as_str()
+                .unwrap()
+                .ends_with("policies/a.cedar")
+        );
+        assert_eq!(error["line"], 2, "{error}");
+        assert!(
+            error["message"].as_str().unwrap().contains("aprove"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The command line. All but `serve`, `config`, `token`, `audit` and `demo` are clients of the REST
-//! API and of nothing else.
+//! The command line. All but `serve`, `config`, `policy check`, `token`, `audit` and `demo` are
+//! clients of the REST API and of nothing else.
 
 mod api;
 mod ask;
@@ -24,6 +24,7 @@ mod notify;
 mod out;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod pager;
+mod policy;
 mod psql;
 mod requests;
 mod review;
@@ -134,6 +135,7 @@ impl Global {
 enum Command {
     Serve(ServeArgs),
     Config(config::ConfigArgs),
+    Policy(policy::PolicyArgs),
     Token(token::TokenArgs),
     Login(login::LoginArgs),
     Logout(logout::LogoutArgs),
@@ -193,6 +195,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
     match command {
         Command::Serve(_) => Err(CliError::Usage("`serve` is run by itself".into())),
         Command::Config(args) => config::run(global, &args),
+        Command::Policy(args) => policy::run(global, args).await,
         Command::Token(args) => token::run(global, args).await,
         Command::Login(args) => login::run(global, args).await,
         Command::Logout(_) => logout::run(global).await,
@@ -258,6 +261,9 @@ mod tests {
             "hallpass",
             "hallpass serve --config config/hallpass.toml",
             "hallpass config check",
+            "hallpass policy check policies",
+            "hallpass policy explain --principal maya --action request --target orders-ro --for 2h",
+            "hallpass policy show --config hallpass.toml -o json",
             "hallpass token new-hash",
             "hallpass token create --for ci --scope request,read --expires 90d --note x",
             "hallpass token list --all",
@@ -355,6 +361,9 @@ mod tests {
             "hallpass token revoke maya",
             "hallpass user add ma~ya",
             "hallpass login --name maya --token-file t",
+            "hallpass policy explain --target orders-ro",
+            "hallpass policy explain --action aprove --target orders-ro",
+            "hallpass policy explain --config c --action request --target orders-ro",
             "hallpass frobnicate",
         ] {
             assert_eq!(parse(line).err().map(|e| e.exit_code()), Some(2), "{line}");

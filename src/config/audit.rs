@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::check::{Check, Section};
-use super::people::People;
 use super::raw::RawAudit;
 use super::values::{self, Parsed};
 use super::{Feed, Ship, feeds, ship};
@@ -41,9 +40,6 @@ pub struct Audit {
     /// `local_limit`: bytes that may exist on this machine and not yet in the bucket, or not yet at
     /// a required feed; beyond that statements are refused. Default: none.
     pub local_limit: Option<u64>,
-    /// `auditors`: principals and `@groups` that may read the audit through the API, and hold
-    /// sessions. Default: nobody.
-    pub auditors: Vec<String>,
     /// `keep`: how long a segment is kept after its last record. Default: for good.
     pub keep: Option<Duration>,
     /// `keep_size`: bytes that sealed segments may take up, the oldest going first. Default: any.
@@ -59,12 +55,7 @@ pub enum Durability {
     Fsync,
 }
 
-pub(super) fn audit(
-    check: &mut Check<'_>,
-    raw: &RawAudit,
-    data_dir: &Path,
-    people: &People,
-) -> Audit {
+pub(super) fn audit(check: &mut Check<'_>, raw: &RawAudit, data_dir: &Path) -> Audit {
     let mut section = Section::new(check, "audit", 0..0);
     let segment = |text: &str| match values::size(text)? {
         bytes if bytes < MIN_SEGMENT => Err(format!("`{text}` is too small: at least 4KiB")),
@@ -76,8 +67,6 @@ pub(super) fn audit(
     };
     let folder = section.optional("folder", &raw.folder, values::text);
     let key_file = section.optional("key_file", &raw.key_file, values::text);
-    let auditors = section.list("auditors", &raw.auditors, |name| people.known(name));
-    let auditors = auditors.unwrap_or_default().into_iter();
     let segment_bytes = section
         .optional("segment_size", &raw.segment_size, segment)
         .unwrap_or(64 << 20);
@@ -102,7 +91,6 @@ pub(super) fn audit(
         local_limit: feeds::local_limit(&mut section, raw, segment_bytes),
         ship: ship::ship(section.check, &raw.ship),
         feeds: feeds::feeds(section.check, &raw.feeds),
-        auditors: auditors.map(|(_, name)| name).collect(),
         keep: section.optional("keep", &raw.keep, values::long_duration),
         keep_bytes: section.optional("keep_size", &raw.keep_size, |text: &str| {
             keep_size(text, segment_bytes)

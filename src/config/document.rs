@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue, Deserializer, Error};
 
 use super::error::suggest;
 use super::raw::RawConfig;
+use super::removed;
 
 /// Something in the text that is not what it should be.
 #[derive(Debug)]
@@ -106,6 +107,9 @@ fn misfit(error: &Error, span: Range<usize>, path: &[String]) -> Misfit {
 }
 
 fn unknown_key(message: &str, section: &str, key: &str) -> String {
+    if let Some(advice) = removed::advice(section, key) {
+        return format!("is no longer a key: {advice}");
+    }
     let expected = message.split_once("expected").map_or("", |(_, list)| list);
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let place = match section {

@@ -11,8 +11,10 @@ mod feeds;
 mod identity;
 mod notify;
 mod people;
+mod policy;
 mod principals;
 mod raw;
+mod removed;
 mod secrets;
 mod server;
 mod ship;
@@ -26,6 +28,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use jiff::tz::TimeZone;
 
 use crate::access::{Principal, Target};
 use crate::secret::Secret;
@@ -66,6 +70,8 @@ pub struct Config {
     pub identity: Identity,
     /// `[notify]`: who is told what happens; `None`: nobody.
     pub notify: Option<Notify>,
+    /// `[policy]`: who may do what.
+    pub policy: Policy,
     /// `[log]`: hallpass's own log, on standard error.
     pub log: Log,
     /// `[principals.NAME]`: who there is.
@@ -156,6 +162,8 @@ pub struct Access {
     /// `on_policy_change`: what becomes of live sessions that a changed policy no longer allows:
     /// `keep` (default) or `revoke`.
     pub on_policy_change: OnPolicyChange,
+    /// `time_zone`: whose hours and weekdays policies go by, as `Europe/Berlin`. Default `UTC`.
+    pub time_zone: TimeZone,
 }
 
 /// What becomes of live sessions that a changed policy no longer allows.
@@ -165,6 +173,14 @@ pub enum OnPolicyChange {
     Keep,
     /// `"revoke"`: they end.
     Revoke,
+}
+
+/// `[policy]`: who may do what.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// `folder`: the folder with the policies, files `*.cedar`. Relative to the configuration
+    /// file's folder; `None`: the default set, which is built in.
+    pub folder: Option<PathBuf>,
 }
 
 /// How log lines look.
@@ -205,19 +221,17 @@ pub struct PrincipalConfig {
 /// of a session (default 8h), `max_connections` per session (default 100), `idle_timeout`
 /// (default: none), `replication` (default false). In its terms: `stages` of an approval (default:
 /// one approval, by anybody who may), `max_extension` (default 4h) and `reason_pattern` with
-/// `reason_hint` (default: any reason).
+/// `reason_hint` (default: any reason). Facts for policies: `owners` (principals and `@groups`;
+/// default: none), `environment` (default `production`), `read_only` (whether the role can only
+/// read; default false), `labels` (default: none).
 #[derive(Debug, Clone)]
 pub struct TargetConfig {
-    /// The name, the databases and the limits.
+    /// The name, the databases, the limits, and the facts for policies.
     pub target: Target,
     /// How it is reached.
     pub upstream: Upstream,
     /// `parameters`: `full` (default), `hash` or `omit`.
     pub parameters: Parameters,
-    /// `requesters`: principals and `@groups` that may ask for it. Required.
-    pub requesters: Vec<String>,
-    /// `approvers`: principals and `@groups` that may decide. Required.
-    pub approvers: Vec<String>,
 }
 
 /// What the audit holds of the values that clients bind and copy.
@@ -323,10 +337,11 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
         server_key_file: server::server_key_file(check, &raw, &data_dir),
         tls: server::tls(check, &raw.tls),
         store: server::store(check, &raw.store, &data_dir),
-        audit: audit::audit(check, &raw.audit, &data_dir, &people),
+        audit: audit::audit(check, &raw.audit, &data_dir),
         access: server::access(check, &raw.access),
         identity: identity::identity(check, &raw.identity),
         notify: notify::notify(check, &raw.notify),
+        policy: policy::policy(check, &raw.policy),
         log: server::log(check, &raw.log),
         data_dir,
         proxy,

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::error::suggest;
+use super::error::closest;
 use super::raw::{Named, RawPrincipal};
-use super::values;
+use super::values::Parsed;
+use crate::access::PrincipalName;
 
 /// Who there is, for lists to name.
 pub(super) struct People {
-    /// Names, with the groups that each is in.
-    members: Vec<(String, Vec<String>)>,
+    names: BTreeSet<String>,
     groups: BTreeSet<String>,
 }
 
@@ -22,55 +22,36 @@ impl People {
                 .map(|group| format!("@{}", group.get_ref()))
                 .collect()
         };
-        let members: Vec<_> = raw
-            .iter()
-            .map(|(name, raw)| (name.to_string(), groups_of(raw)))
-            .collect();
-        let groups = members.iter().flat_map(|(_, groups)| groups.clone());
         Self {
-            groups: groups.collect(),
-            members,
+            names: raw.keys().map(|name| name.get_ref().clone()).collect(),
+            groups: raw.values().flat_map(|raw| groups_of(raw)).collect(),
         }
     }
 
-    /// A principal or a `@group` that is there.
-    pub(super) fn known(&self, name: &str) -> values::Parsed<String> {
-        let names = || self.members.iter().map(|(name, _)| name);
-        if self.groups.contains(name) || names().any(|known| known == name) {
-            return Ok(name.to_owned());
-        }
-        let groups: Vec<&str> = self.groups.iter().map(String::as_str).collect();
-        if name.starts_with('@') {
-            return Err(format!(
-                "nobody is in the group `{name}`; {}",
-                suggest(name, &groups)
-            ));
-        }
+    /// What may be the name of a principal, or of a group with its `@`.
+    pub(super) fn nameable(&self, name: &str) -> Parsed<String> {
         let as_group = format!("@{name}");
-        if self.groups.contains(&as_group) {
+        if self.groups.contains(&as_group) && !self.names.contains(name) {
             return Err(format!("`{name}` is a group: write {as_group}"));
         }
-        let names: Vec<&str> = names().map(String::as_str).collect();
-        Err(format!(
-            "unknown principal `{name}`; {}",
-            suggest(name, &names)
-        ))
+        let bare = name.strip_prefix('@').unwrap_or(name);
+        bare.parse::<PrincipalName>()
+            .map(|_| name.to_owned())
+            .map_err(|error| format!("`{name}` is not a name: {error}"))
     }
 
-    /// Those who may ask, though nobody else may approve.
-    pub(super) fn without_an_approver<'a>(
-        &'a self,
-        requesters: &'a [String],
-        approvers: &'a [String],
-    ) -> impl Iterator<Item = &'a str> {
-        let among = |list: &[String], (name, groups): &(String, Vec<String>)| {
-            list.iter()
-                .any(|item| item == name || groups.contains(item))
+    /// Whether the name looks like a slip of the finger: nobody here has it, but almost.
+    pub(super) fn doubt(&self, name: &str) -> Option<String> {
+        if self.groups.contains(name) || self.names.contains(name) {
+            return None;
+        }
+        let known = match name.starts_with('@') {
+            true => &self.groups,
+            false => &self.names,
         };
-        let mut deciders = self.members.iter().filter(move |m| among(approvers, m));
-        let only = deciders.next().filter(|_| deciders.next().is_none());
-        only.into_iter()
-            .filter(move |member| among(requesters, member))
-            .map(|(name, _)| name.as_str())
+        let meant = closest(name, known.iter().map(String::as_str))?;
+        Some(format!(
+            "nobody here is called `{name}`; did you mean `{meant}`?"
+        ))
     }
 }

@@ -62,6 +62,7 @@ pub(super) struct RawConfig {
     pub(super) access: Table<RawAccess>,
     pub(super) identity: Table<RawIdentity>,
     pub(super) notify: Field<Table<RawNotify>>,
+    pub(super) policy: Table<RawPolicy>,
     pub(super) log: Table<RawLog>,
     pub(super) principals: Named<RawPrincipal>,
     pub(super) targets: Named<RawTarget>,
@@ -120,7 +121,6 @@ pub(super) struct RawAudit {
     pub(super) checkpoint_records: Field<i64>,
     pub(super) checkpoint_interval: Field<String>,
     pub(super) timeout: Field<String>,
-    pub(super) auditors: Field<List>,
     pub(super) keep: Field<String>,
     pub(super) keep_size: Field<String>,
     pub(super) ship: Field<Table<RawShip>>,
@@ -195,6 +195,13 @@ impl<'de> Visitor<'de> for OptionVisitor {
 pub(super) struct RawAccess {
     pub(super) request_lapse: Field<String>,
     pub(super) on_policy_change: Field<String>,
+    pub(super) time_zone: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawPolicy {
+    pub(super) folder: Field<String>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -278,8 +285,10 @@ pub(super) struct RawTarget {
     pub(super) idle_timeout: Field<String>,
     pub(super) replication: Field<bool>,
     pub(super) parameters: Field<String>,
-    pub(super) requesters: Field<List>,
-    pub(super) approvers: Field<List>,
+    pub(super) owners: Field<List>,
+    pub(super) environment: Field<String>,
+    pub(super) read_only: Field<bool>,
+    pub(super) labels: Field<List>,
     pub(super) max_extension: Field<String>,
     pub(super) reason_pattern: Field<String>,
     pub(super) reason_hint: Field<String>,

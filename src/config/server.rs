@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::check::{Check, Section};
 use super::raw::{
     Field, RawAccess, RawApi, RawConfig, RawLog, RawOps, RawProxy, RawStore, RawTls, Table,
@@ -231,6 +233,21 @@ pub(super) fn access(check: &mut Check<'_>, raw: &RawAccess) -> Access {
                 values::choice(&CHANGES),
             )
             .unwrap_or(OnPolicyChange::Keep),
+        time_zone: section
+            .optional("time_zone", &raw.time_zone, time_zone)
+            .unwrap_or(TimeZone::UTC),
+    }
+}
+
+fn time_zone(name: &str) -> Parsed<TimeZone> {
+    match name {
+        "UTC" => Ok(TimeZone::UTC),
+        name => TimeZone::get(name).map_err(|_| {
+            format!(
+                "`{name}` is not a time zone that this machine knows: write Europe/Berlin or UTC \
+                 (the names come from the package tzdata)"
+            )
+        }),
     }
 }
 

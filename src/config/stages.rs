@@ -108,9 +108,14 @@ fn names(
 ) -> Option<Vec<String>> {
     let known = |name: &str| match name {
         OWNERS => Ok(OWNERS.to_owned()),
-        name => people.known(name),
+        name => people.nameable(name),
     };
     let names = section.list(key, value, known)?;
+    for (at, name) in names.iter().filter(|(_, name)| name != OWNERS) {
+        if let Some(doubt) = people.doubt(name) {
+            section.check.warn(at, doubt);
+        }
+    }
     let expand = |(_, name): (_, String)| match name.as_str() {
         OWNERS => owners.to_vec(),
         _ => vec![name],

@@ -9,7 +9,7 @@ use super::people::People;
 use super::raw::{Field, List, Named, RawTarget};
 use super::{Parameters, TargetConfig, Upstream, UpstreamTls};
 use super::{secrets, stages, values};
-use crate::access::{Databases, Target, TargetName, Terms};
+use crate::access::{Databases, Target, TargetName};
 
 pub(super) fn targets(
     check: &mut Check<'_>,
@@ -30,33 +30,22 @@ fn target_config(
     raw: &RawTarget,
     people: &People,
 ) -> Option<TargetConfig> {
-    let mut target = target(section, name, raw);
+    let target = target(section, name, raw, people);
     let upstream = upstream(section, raw);
     let parameters = parameters(section, raw);
-    let requesters = grantees(section, "requesters", &raw.requesters, people);
-    let approvers = grantees(section, "approvers", &raw.approvers, people);
-    let terms = stages::terms(section, raw, approvers.as_deref().unwrap_or(&[]), people);
-    if let Some(target) = &mut target {
-        target.terms = terms;
-    }
-    let (requesters, approvers) = (requesters?, approvers?);
-    for alone in people.without_an_approver(&requesters, &approvers) {
-        let at = section.at("approvers", &raw.approvers);
-        let message = format!(
-            "nobody but {alone} could approve a request of {alone}'s, and nobody approves their own"
-        );
-        section.check.warn(&at, message);
-    }
     Some(TargetConfig {
         target: target?,
         upstream: upstream?,
         parameters,
-        requesters,
-        approvers,
     })
 }
 
-fn target(section: &mut Section<'_, '_>, name: &str, raw: &RawTarget) -> Option<Target> {
+fn target(
+    section: &mut Section<'_, '_>,
+    name: &str,
+    raw: &RawTarget,
+    people: &People,
+) -> Option<Target> {
     let name = target_name(section, name);
     let databases = databases(section, raw);
     let default_database = section.optional(
@@ -72,6 +61,10 @@ fn target(section: &mut Section<'_, '_>, name: &str, raw: &RawTarget) -> Option<
     let max_connections = section.optional("max_connections", &raw.max_connections, values::count);
     let idle_timeout =
         section.optional("idle_timeout", &raw.idle_timeout, values::positive_duration);
+    let owners = owners(section, raw, people);
+    let terms = stages::terms(section, raw, &owners, people);
+    let environment = section.optional("environment", &raw.environment, values::word);
+    let labels = section.list("labels", &raw.labels, values::word);
     Some(Target {
         name: name?,
         description: raw
@@ -84,7 +77,11 @@ fn target(section: &mut Section<'_, '_>, name: &str, raw: &RawTarget) -> Option<
         max_connections: max_connections.unwrap_or(100),
         idle_timeout,
         replication: raw.replication.as_ref().is_some_and(|r| *r.get_ref()),
-        terms: Terms::default(),
+        owners,
+        environment: environment.unwrap_or_else(|| "production".to_owned()),
+        read_only: raw.read_only.as_ref().is_some_and(|r| *r.get_ref()),
+        labels: labels.into_iter().flatten().map(|(_, it)| it).collect(),
+        terms,
     })
 }
 
@@ -224,20 +221,14 @@ pub(super) fn client_certificate(
     certificate.zip(key)
 }
 
-fn grantees(
-    section: &mut Section<'_, '_>,
-    key: &str,
-    value: &Field<List>,
-    people: &People,
-) -> Option<Vec<String>> {
-    let like = "[\"@group\", \"principal\"]";
-    section.required(key, value, like, |_: &List| Ok(()))?;
-    let names = section.list(key, value, |name| people.known(name))?;
-    if value.as_ref().is_some_and(|list| list.get_ref().is_empty()) {
-        let at = section.at(key, value);
-        section
-            .check
-            .warn(&at, "is empty: nobody can open this target");
+/// People and groups may come from elsewhere, so a name that is not here is only a doubt.
+fn owners(section: &mut Section<'_, '_>, raw: &RawTarget, people: &People) -> Vec<String> {
+    let owners = section.list("owners", &raw.owners, |name| people.nameable(name));
+    let owners = owners.unwrap_or_default();
+    for (at, name) in &owners {
+        if let Some(doubt) = people.doubt(name) {
+            section.check.warn(at, doubt);
+        }
     }
-    Some(names.into_iter().map(|(_, name)| name).collect())
+    owners.into_iter().map(|(_, name)| name).collect()
 }

@@ -162,6 +162,17 @@ pub(super) fn email(text: &str) -> Parsed<String> {
         .map_err(|_| format!("`{text}` is not an e-mail address: write dana@example.com"))
 }
 
+/// A word for policies to go by: letters, digits and `-`, `_`, `.`, `:`, `/`.
+pub(super) fn word(text: &str) -> Parsed<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
+    if text.is_empty() || text.len() > MAX_NAME || !text.chars().all(allowed) {
+        return Err(format!(
+            "`{text}` is not a word: 1 to {MAX_NAME} letters, digits and - _ . : /"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// 64 hexadecimal digits. What is wrong is not quoted: somebody may have put the token there.
 pub(super) fn sha256(text: &str) -> Parsed<[u8; 32]> {
     let wrong = || {

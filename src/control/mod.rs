@@ -9,6 +9,7 @@ mod decide;
 mod delegate;
 mod error;
 mod expire;
+mod explain;
 mod gate;
 mod grant;
 mod holds;
@@ -47,15 +48,17 @@ use crate::access::{AccessRequest, Caller, RequestId, Session, SessionId, Target
 use crate::admission::Admission;
 use crate::audit::{Event, Held, PublicKey, Recorder};
 use crate::clock::Clock;
-use crate::policy::{Action, Context, Policy, Query};
+use crate::policy::{Context, Policy, Query};
 use crate::secret::random;
 use crate::store::{Act, Store};
 use crate::telemetry::Metrics;
 
 pub use crate::admission::ConnectionInfo;
 pub use crate::notify::slack::Signed as SlackCall;
+pub use crate::policy::{Action, Explanation, PolicyFile};
 pub use asking::FrontDesk;
 pub use error::Error;
+pub use explain::Question;
 pub use notices::Telling;
 pub use people::{Identity, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};

@@ -146,6 +146,7 @@ impl Control {
                 ticket: request.ticket.as_deref(),
                 requester: Some(&request.requester),
                 stage,
+                extensions: None,
             },
         };
         let decision = rules.policy.decide(&query);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -14,13 +15,13 @@ use super::{Ask, Control, Identity, Parts, Rules, Telling};
 use crate::access::{
     AccessRequest, Account, ApiToken, Caller, ConnectionId, Databases, Delegation, Hold, Principal,
     PrincipalKind, PrincipalName, RequestId, RequestState, Review, Session, SessionId, Target,
-    TargetName, Terms, TokenId,
+    Terms, TokenId,
 };
 use crate::admission::{Admission, Admittee, ConnectionInfo, Permit};
 use crate::audit::{Event, Recorder, Settings, SigningKey, reader};
 use crate::clock::Clock;
 use crate::identity::{Directory, Entry, Passwords, Sealing, hash};
-use crate::policy::{Action, Decision, Grants, Lists, Policy, Query};
+use crate::policy::{Cedar, PolicyFile, PolicySet};
 use crate::secret::{Secret, ServerKey};
 use crate::store::{
     AccountChange, Accounts, Act, Change, Credentials, Delegations, Due, Filter, Letter, NewToken,
@@ -248,54 +249,55 @@ fn identity(key: &ServerKey) -> Identity {
     }
 }
 
+/// Less than the built-in set: who owns a target decides on it, and nobody else.
+const POLICIES: &str = r#"
+@id("engineers-request")
+permit (
+  principal in Group::"engineers",
+  action in [Action::"request", Action::"extend"],
+  resource
+);
+@id("glass")
+permit (
+  principal in Group::"engineers",
+  action == Action::"breakGlass",
+  resource == Target::"orders-ro"
+);
+@id("extend-a-little")
+permit (
+  principal in Group::"engineers",
+  action == Action::"extendAlone",
+  resource
+) when { context has duration && context.duration <= duration("10m") };
+@id("staging-alone")
+permit (
+  principal in Group::"engineers",
+  action == Action::"approveAlone",
+  resource
+) when { context has reason && context.reason like "staging*" };
+@id("owners-decide")
+permit (
+  principal,
+  action in [Action::"view", Action::"approve", Action::"revoke", Action::"review"],
+  resource
+) when { principal in resource.owners };
+@id("security-reads-the-audit")
+permit (principal in Group::"security", action == Action::"readAudit", resource);
+@id("admins-administer")
+permit (principal in Group::"admins", action == Action::"administer", resource);
+"#;
+
 pub(crate) fn rules() -> Rules {
-    let targets = ["orders-ro", "billing"].map(|name| (name.parse().unwrap(), target(name)));
-    let grants = |approver: &str| Grants {
-        requesters: ["@engineers".to_owned()].into(),
-        approvers: [approver.to_owned()].into(),
+    let file = PolicyFile {
+        name: "world.cedar".into(),
+        text: POLICIES.into(),
     };
-    let lists = [("orders-ro", "@leads"), ("billing", "omar")];
-    let lists = lists.map(|(name, by)| (name.parse::<TargetName>().unwrap(), grants(by)));
+    let set = PolicySet::check(vec![file]).unwrap();
+    let targets = ["orders-ro", "billing"].map(target);
+    let policy = Cedar::new(set, &targets, TimeZone::UTC);
     Rules {
-        targets: targets.into(),
-        policy: Box::new(House(Lists {
-            targets: lists.into(),
-            auditors: ["@security".to_owned()].into(),
-        })),
-    }
-}
-
-/// Everybody.
-pub(crate) const NAMES: [&str; 7] = ["maya", "noor", "dana", "lee", "omar", "sam", "iris"];
-
-/// Lists, and what is granted without anybody's approval.
-struct House(Lists);
-
-impl Policy for House {
-    fn decide(&self, query: &Query<'_>) -> Decision {
-        let request = Query {
-            action: Action::Request,
-            ..*query
-        };
-        let requests = self.0.decide(&request).allowed;
-        let target = query.target.map(|target| target.name.as_str());
-        let short = query.context.duration.is_some_and(|it| it.as_secs() <= 600);
-        let (allowed, policy) = match query.action {
-            Action::BreakGlass => (requests && target == Some("orders-ro"), "glass"),
-            Action::ExtendAlone => (requests && short, "extend-a-little"),
-            Action::ApproveAlone => {
-                let staging = query
-                    .context
-                    .reason
-                    .is_some_and(|it| it.starts_with("staging"));
-                (requests && staging, "staging-alone")
-            }
-            _ => return self.0.decide(query),
-        };
-        Decision {
-            allowed,
-            policies: vec![policy.to_owned()],
-        }
+        policy: Box::new(policy),
+        targets: targets.map(|it| (it.name.clone(), it)).into(),
     }
 }
 
@@ -310,6 +312,13 @@ pub(crate) fn target(name: &str) -> Target {
         idle_timeout: None,
         replication: false,
         terms: Terms::default(),
+        owners: match name {
+            "billing" => vec!["omar".into()],
+            _ => vec!["@leads".into()],
+        },
+        environment: "production".into(),
+        read_only: false,
+        labels: Vec::new(),
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod people;
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,10 @@ use crate::access::{
 };
 use crate::audit::search::Found;
 use crate::audit::{Head, PublicKey, Record};
+use crate::control::{Action, PolicyFile};
+
+/// The answer to `POST /api/v1/policy/explain`.
+pub use crate::control::Explanation;
 
 pub use people::*;
 
@@ -423,6 +429,57 @@ pub struct AuditHead {
     pub head: Head,
     /// The key that signs the log, in base64.
     pub key: PublicKey,
+}
+
+/// `GET /api/v1/policy`: the policies in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// Their files, as they are written.
+    pub files: Vec<PolicyFile>,
+}
+
+/// `POST /api/v1/policy/explain`: may somebody do something, and why?
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainPolicy {
+    /// What: `request`, `approve`, ..
+    pub action: Action,
+    /// With which target; none for `readAudit` and `administer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetName>,
+    /// Who; the caller if absent. Others only for administrators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<PrincipalName>,
+    /// As if they were in these groups. Only for administrators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
+    /// As if they had, or had not, proved it with a second factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfa: Option<bool>,
+    /// As if they called from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// For how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// When; now if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The ticket that the reason names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// Whose request, session or review it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<PrincipalName>,
+    /// Which stage of the approval, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<u32>,
+    /// How often the session has been extended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<u32>,
 }
 
 fn is_false(value: &bool) -> bool {

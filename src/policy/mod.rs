@@ -1,38 +1,30 @@
-//! Who may do what. One small interface; what answers it may grow without its callers knowing.
+//! Who may do what.
+//!
+//! The configuration says what there is; policies, written in Cedar, say who may do what with it.
+//! Nothing else decides. One small interface ([`Policy`]) is all that the rest sees: a [`Query`]
+//! goes in, a [`Decision`] comes out, with the policies that made it.
 
-use std::collections::{HashMap, HashSet};
+mod action;
+mod cedar;
+mod entities;
+mod explain;
+mod load;
+mod schema;
+mod set;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::access::{Caller, PrincipalName, Target, TargetName};
+use crate::access::{Caller, PrincipalName, Target};
 
-/// What somebody wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Ask for a session for the target.
-    Request,
-    /// Have one without anybody deciding.
-    ApproveAlone,
-    /// Have one at once, decided by nobody, to be reviewed afterwards.
-    BreakGlass,
-    /// Ask for more time in a session of one's own.
-    Extend,
-    /// Have that without anybody deciding.
-    ExtendAlone,
-    /// See everybody's requests and sessions for the target.
-    View,
-    /// Decide on somebody else's request.
-    Approve,
-    /// End somebody else's session.
-    Revoke,
-    /// Close the review that follows a broken glass.
-    Review,
-    /// Read the audit, of all targets, and say what of it is not to be deleted.
-    ReadAudit,
-    /// Say who there is: accounts, tokens, delegations of others.
-    Administer,
-}
+pub use action::{Action, UnknownAction};
+pub use cedar::Cedar;
+pub use explain::{Alone, Approver, Explanation, explain, granted_instead};
+pub use load::{Fault, Faults};
+pub use set::{Effect, PolicyFile, PolicyNote, PolicySet};
 
 /// What is known when somebody wants to do something, besides who and what.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +41,8 @@ pub struct Context<'a> {
     pub requester: Option<&'a PrincipalName>,
     /// Which stage of the approval, from 1.
     pub stage: Option<u32>,
+    /// How often the session has been extended, of what asks for more of it.
+    pub extensions: Option<u32>,
 }
 
 impl Context<'_> {
@@ -61,6 +55,7 @@ impl Context<'_> {
             ticket: None,
             requester: None,
             stage: None,
+            extensions: None,
         }
     }
 }
@@ -83,7 +78,7 @@ pub struct Query<'a> {
 pub struct Decision {
     /// Whether it may be done.
     pub allowed: bool,
-    /// The policies that made it so.
+    /// The policies that made it so; none if it is refused because none allows it.
     pub policies: Vec<String>,
 }
 
@@ -91,60 +86,9 @@ pub struct Decision {
 pub trait Policy: Send + Sync {
     /// Whether this may be done. What cannot be decided may not.
     fn decide(&self, query: &Query<'_>) -> Decision;
-}
 
-/// Principals and groups (`@engineers`) that may act on one target.
-#[derive(Debug, Clone, Default)]
-pub struct Grants {
-    /// Who may ask.
-    pub requesters: HashSet<String>,
-    /// Who may decide.
-    pub approvers: HashSet<String>,
-}
-
-/// A policy of lists, as the configuration gives them. Names are principals' or `@group`s'.
-#[derive(Debug, Clone, Default)]
-pub struct Lists {
-    /// Who may act on each target.
-    pub targets: HashMap<TargetName, Grants>,
-    /// Who may read the audit.
-    pub auditors: HashSet<String>,
-}
-
-impl Lists {
-    fn list(&self, action: Action, target: Option<&Target>) -> Option<&HashSet<String>> {
-        let grants = || self.targets.get(&target?.name);
-        match action {
-            Action::Request | Action::Extend => grants().map(|it| &it.requesters),
-            Action::Approve | Action::View | Action::Revoke | Action::Review => {
-                grants().map(|it| &it.approvers)
-            }
-            Action::ReadAudit => Some(&self.auditors),
-            Action::ApproveAlone
-            | Action::ExtendAlone
-            | Action::BreakGlass
-            | Action::Administer => None,
-        }
+    /// The policies in force, for people to read.
+    fn set(&self) -> Option<&PolicySet> {
+        None
     }
-}
-
-impl Policy for Lists {
-    fn decide(&self, query: &Query<'_>) -> Decision {
-        let granted = self.list(query.action, query.target);
-        let administers = query.action == Action::Administer
-            && query.caller.groups.iter().any(|group| group == "admins");
-        Decision {
-            allowed: administers || granted.is_some_and(|granted| names(granted, query.caller)),
-            policies: Vec::new(),
-        }
-    }
-}
-
-/// Whether the list has the principal, or a group of theirs.
-fn names(list: &HashSet<String>, caller: &Caller) -> bool {
-    list.contains(caller.name.as_str())
-        || caller
-            .groups
-            .iter()
-            .any(|group| list.contains(&format!("@{group}")))
 }

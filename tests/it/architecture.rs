@@ -59,7 +59,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "access", "audit", "clock", "config", "http", "pg", "secret", "sql", "tls",
+            "access", "audit", "clock", "config", "http", "pg", "policy", "secret", "sql", "tls",
         ],
     ),
 ];

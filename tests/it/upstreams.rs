@@ -42,7 +42,7 @@ fn target(name: &str, cluster: &Cluster, role: &str, lines: &str) -> String {
     };
     format!(
         "[targets.{name}]\nport = {}\nuser = {role:?}\n{password}databases = [\"*\"]\n\
-         default_database = \"orders\"\nrequesters = [\"@engineers\"]\napprovers = [\"@leads\"]\n\
+         default_database = \"orders\"\n\
          {lines}\n",
         cluster.port()
     )

@@ -14,6 +14,10 @@ fn target(stages: Vec<Stage>) -> Target {
         max_connections: 10,
         idle_timeout: None,
         replication: false,
+        owners: Vec::new(),
+        environment: "production".into(),
+        read_only: false,
+        labels: Vec::new(),
         terms: Terms {
             stages,
             max_extension: Duration::from_secs(600),

@@ -136,8 +136,6 @@ user = "{role}"
 password = {{ file = "{name}.password" }}
 tls = "off"
 databases = ["{DATABASE}"]
-requesters = ["@engineers"]
-approvers = ["@leads"]
 "#
     )
 }

@@ -6,6 +6,7 @@ mod holds;
 mod identity;
 mod notify;
 mod people;
+mod policy;
 mod requests;
 mod reviews;
 mod sessions;
@@ -125,6 +126,8 @@ fn routes() -> Router<ApiState> {
         .route("/tokens", get(tokens::list).post(tokens::make))
         .route("/tokens/{id}", delete(tokens::revoke))
         .route("/targets", get(identity::targets))
+        .route("/policy", get(policy::show))
+        .route("/policy/explain", post(policy::explain))
         .route("/requests", get(requests::list).post(requests::submit))
         .route("/requests/{id}", get(requests::show))
         .route("/requests/{id}/approve", post(requests::approve))

@@ -125,6 +125,8 @@ const SHOW: &str = r#"{"password":"correct horse battery"}"#;
 const PASSWORD: &str =
     r#"{"password":"correct horse battery","new_password":"another long password"}"#;
 
+const EXPLAIN: &str = r#"{"action":"request","target":"orders-ro","duration":"30m"}"#;
+
 const TOKEN: &str = r#"{"scope":"read","lifetime":"1h"}"#;
 
 /// Method, path, body; then what a requester (whose it is), an approver of the target, an
@@ -147,6 +149,8 @@ const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
     ("POST", "tokens", TOKEN, [201; 5]),
     ("DELETE", "tokens/tok-000000000000", "", [404; 5]),
     ("GET", "targets", "", [200, 200, 200, 200, 200]),
+    ("GET", "policy", "", [403, 403, 403, 403, 200]),
+    ("POST", "policy/explain", EXPLAIN, [200, 200, 404, 404, 404]),
     ("GET", "requests", "", [200, 200, 200, 200, 200]),
     ("POST", "requests", SUBMIT, [201, 403, 404, 404, 404]),
     ("GET", "requests/{request}", "", [200, 200, 404, 404, 404]),
@@ -769,4 +773,23 @@ async fn guesses_of_passwords_are_bounded_by_address_too() {
         1,
         "all came before the first was answered"
     );
+}
+
+#[tokio::test]
+async fn policies_are_explained_about_oneself_and_to_administrators_about_others() {
+    let api = Api::new();
+    let own = api.call("maya", "POST", "policy/explain", EXPLAIN).await;
+    assert_eq!(own.body["allowed"], true);
+    assert_eq!(own.body["policies"][0]["id"], "engineers-request");
+    assert_eq!(own.body["policies"][0]["file"], "world.cedar");
+    assert_eq!(own.body["alone"]["allowed"], false);
+    assert_eq!(own.body["approvers"][0]["name"], "@leads");
+    let of_others = EXPLAIN.replace('{', r#"{"principal":"sam","#);
+    let refused = api.call("dana", "POST", "policy/explain", &of_others).await;
+    assert_eq!(refused.status, 403);
+    let told = api.call("ada", "POST", "policy/explain", &of_others).await;
+    assert_eq!(told.body, json!({"allowed": false, "policies": []}));
+    let wrong = EXPLAIN.replace("request", "aprove");
+    let wrong = api.call("maya", "POST", "policy/explain", &wrong).await;
+    assert_eq!(wrong.status, 400);
 }

@@ -15,9 +15,8 @@ use crate::support::postgres::Cluster;
 use crate::support::process::Process;
 use crate::support::wait;
 
-/// Small segments, few of them, and dana reads the audit.
-const AUDIT: &str =
-    "[audit]\nsegment_size = \"4KiB\"\nkeep_size = \"16KiB\"\nauditors = [\"dana\"]";
+/// Small segments, few of them.
+const AUDIT: &str = "[audit]\nsegment_size = \"4KiB\"\nkeep_size = \"16KiB\"";
 const DELETED: &str = "hallpass_audit_segments_deleted_total{reason=\"size\"}";
 
 struct World {

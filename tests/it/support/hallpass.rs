@@ -1,7 +1,7 @@
 //! A hallpass for one test, in front of a [`Cluster`]: its configuration, its API, its records.
 //!
-//! Principals: `maya` and `noor` (engineers, who ask) and `dana` (leads, who approve); the token
-//! of each is `<name>-token`. Targets: `orders-ro` (database `orders`) and `orders-admin` (all).
+//! The built-in policies are in force. Principals: `maya` and `noor` (engineers, who ask) and `dana`
+//! (leads, who approve; also security, who read the audit); the token of each is `<name>-token`. Targets: `orders-ro` (database `orders`) and `orders-admin` (all).
 
 use std::collections::HashMap;
 use std::fs;
@@ -114,7 +114,7 @@ impl Setup {
         } = self;
         format!(
             "[targets.{name}]\n{upstream}\nuser = {role:?}\npassword = {{ file = {secret:?} }}\n\
-             requesters = [\"@engineers\"]\napprovers = [\"@leads\"]\n{lines}\n{targets}"
+             {lines}\n{targets}"
         )
     }
 
@@ -126,14 +126,14 @@ impl Setup {
              [api]\nlisten = \"127.0.0.1:{api}\"\n[ops]\nlisten = \"127.0.0.1:{ops}\"\n{}\n",
             self.proxy, self.sections
         );
-        for (name, group) in [
-            ("maya", "engineers"),
-            ("noor", "engineers"),
-            ("dana", "leads"),
+        for (name, groups) in [
+            ("maya", &["engineers"][..]),
+            ("noor", &["engineers"]),
+            ("dana", &["leads", "security"]),
         ] {
             let hash = hex(&sha256(token(name).as_bytes()));
             text += &format!(
-                "[principals.{name}]\ngroups = [{group:?}]\nemail = \"{name}@example.com\"\ntoken_sha256 = {hash:?}\n"
+                "[principals.{name}]\ngroups = {groups:?}\nemail = \"{name}@example.com\"\ntoken_sha256 = {hash:?}\n"
             );
         }
         text += &self.target_toml("orders-ro", "orders_ro", "databases = [\"orders\"]");

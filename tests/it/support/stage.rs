@@ -147,6 +147,10 @@ impl Plot {
             idle_timeout: None,
             replication: false,
             terms: Terms::default(),
+            owners: Vec::new(),
+            environment: "production".into(),
+            read_only: false,
+            labels: Vec::new(),
         };
         let endpoint = Endpoint {
             host: "upstream.example.com".to_owned(),
