@@ -33,7 +33,7 @@ pub use audit::{Audit, Durability};
 use check::{Check, why};
 pub use error::{ConfigErrors, Finding};
 pub use feeds::{Feed, Receiver};
-pub use identity::Identity;
+pub use identity::{Identity, Oidc, Workload};
 pub use notify::{Email, EmailTls, Notify, Slack, Webhook};
 use people::People;
 pub use ship::{LockMode, Ship};

@@ -245,6 +245,8 @@ fn identity(key: &ServerKey) -> Identity {
         passwords: Passwords::new(),
         sealing: Arc::new(Sealing::derive(key)),
         login_lifetime: 12 * HOUR,
+        oidc: None,
+        jobs: Vec::new(),
     }
 }
 

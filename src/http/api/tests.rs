@@ -132,6 +132,9 @@ const TOKEN: &str = r#"{"scope":"read","lifetime":"1h"}"#;
 const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
     ("GET", "whoami", "", [200, 200, 200, 200, 200]),
     ("POST", "login", LOGIN, [401; 5]),
+    ("POST", "login/oidc", "", [404; 5]),
+    ("POST", "login/oidc/finish", r#"{"flow":"x"}"#, [401; 5]),
+    ("POST", "token/exchange", "", [400; 5]),
     ("POST", "logout", "", [404; 5]),
     ("POST", "account/password", PASSWORD, [403; 5]),
     ("POST", "account/totp", SHOW, [403; 5]),
