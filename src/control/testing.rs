@@ -232,7 +232,7 @@ pub(crate) fn token(name: &str) -> Secret {
 }
 
 /// All but ada, who administers, are as in [`World`]; nobody has an account yet.
-fn identity(key: &ServerKey) -> Identity {
+pub(crate) fn identity(key: &ServerKey) -> Identity {
     let names = ["ada", "maya", "noor", "dana", "lee", "omar", "sam", "iris"];
     let entry = |name| Entry {
         principal: caller(name).principal,

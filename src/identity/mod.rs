@@ -11,6 +11,8 @@ mod totp;
 
 pub use code::{Code, recovery_codes, setup_code};
 pub use directory::{Directory, Entry};
+#[cfg(test)]
+pub(crate) use oidc::testing::StandIn;
 pub use oidc::{
     Browser, Claims, Device, Oidc, OidcError, OidcSettings, Vouched, Workload, WorkloadSettings,
 };

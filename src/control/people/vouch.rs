@@ -169,7 +169,7 @@ impl Control {
 
     /// Keeps what a provider said of somebody, and the token that they get for it.
     pub(super) async fn keep_vouched(
-        &self,
+        self: &Arc<Self>,
         account: Account,
         new: &NewToken,
         address: Option<IpAddr>,
@@ -193,10 +193,11 @@ impl Control {
             return Err(self.refuse_now(failure, address).await);
         }
         kept?;
+        self.look_around().await?;
         self.deliver().await?;
         tracing::info!(principal = %name, mfa = new.token.mfa, how = how.name(), "signed in");
         if before.is_some_and(|before| before.groups != account.groups) {
-            self.end_what_they_may_not(&account, &name).await?;
+            self.review_sessions(Some(&name)).await?;
         }
         Ok(())
     }

@@ -4,6 +4,10 @@
 mod claims;
 mod http;
 mod provider;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 pub use claims::Claims;
