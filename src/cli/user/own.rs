@@ -1,6 +1,6 @@
 //! One's own password and second factor.
 
-use anstyle::{AnsiColor, Style};
+use anstyle::{AnsiColor, Color, Style};
 use clap::Args;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -36,7 +36,9 @@ pub(super) struct TotpArgs {
     remove: bool,
 }
 
-const ON_WHITE: Style = AnsiColor::Black.on(AnsiColor::BrightWhite);
+const ON_WHITE: Style = Style::new()
+    .fg_color(Some(Color::Ansi(AnsiColor::Black)))
+    .bg_color(Some(Color::Ansi(AnsiColor::BrightWhite)));
 
 #[derive(Serialize)]
 struct Changed {

@@ -262,9 +262,13 @@ async fn every_route_answers_each_kind_of_caller_as_the_table_says() {
     }
 }
 
+/// Where those go who have no token yet.
+const OPEN: [&str; 4] = ["login", "login/oidc", "login/oidc/finish", "token/exchange"];
+
 #[tokio::test]
 async fn no_route_answers_without_a_valid_token() {
-    for (method, path, body, _) in ROUTES {
+    let closed = ROUTES.iter().filter(|(_, path, ..)| !OPEN.contains(path));
+    for (method, path, body, _) in closed {
         let api = Api::new();
         let path = api.fill(path).await;
         for credentials in [
