@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::check::{Check, Section};
 use super::principals::group;
-use super::raw::{Field, List, RawIdentity, RawOidc, RawWorkload};
+use super::raw::{Field, List, RawConfig, RawOidc, RawWorkload};
 use super::secrets;
 use super::values::{self, Parsed};
 use crate::access::{PrincipalName, Right, Scope};
@@ -72,13 +72,26 @@ pub struct Workload {
     pub ca: Option<PathBuf>,
 }
 
-pub(super) fn identity(check: &mut Check<'_>, raw: &RawIdentity) -> Identity {
+pub(super) fn identity(check: &mut Check<'_>, config: &RawConfig) -> Identity {
+    let raw = &config.identity;
     let mut section = Section::new(check, "identity", 0..0);
     let lifetime = &raw.login_lifetime;
     let login_lifetime = section
         .optional("login_lifetime", lifetime, values::positive_duration)
         .unwrap_or(12 * HOUR);
-    let workloads = raw.workloads.iter();
+    let mut workloads: Vec<Workload> = Vec::new();
+    for (name, raw) in &raw.workloads {
+        let title = format!("identity.workloads.{name}");
+        let mut section = Section::new(check, title, name.span());
+        let Some(workload) = workload(&mut section, name.get_ref(), raw) else {
+            continue;
+        };
+        let at = section.at("principal", &raw.principal);
+        if let Some(problem) = clash(&workload, &workloads, config) {
+            section.check.error(&at, problem);
+        }
+        workloads.push(workload);
+    }
     Identity {
         login_lifetime,
         oidc: raw.oidc.as_ref().and_then(|raw| {
@@ -88,14 +101,23 @@ pub(super) fn identity(check: &mut Check<'_>, raw: &RawIdentity) -> Identity {
                 raw.get_ref(),
             )
         }),
-        workloads: workloads
-            .filter_map(|(name, raw)| {
-                let title = format!("identity.workloads.{name}");
-                let mut section = Section::new(check, title, name.span());
-                workload(&mut section, name.get_ref(), raw)
-            })
-            .collect(),
+        workloads,
     }
+}
+
+/// One name is one principal's, with one set of groups.
+fn clash(new: &Workload, others: &[Workload], config: &RawConfig) -> Option<String> {
+    let principal = &new.principal;
+    let mut principals = config.principals.keys();
+    if principals.any(|name| name.get_ref() == principal.as_str()) {
+        return Some(format!("`{principal}` is in [principals] already"));
+    }
+    let mut same = others.iter().filter(|it| it.principal == *principal);
+    let other = same.find(|it| it.groups != new.groups)?;
+    Some(format!(
+        "`{principal}` has other groups in identity.workloads.{}: jobs that may do different things are different principals",
+        other.name
+    ))
 }
 
 fn oidc(section: &mut Section<'_, '_>, raw: &RawOidc) -> Option<Oidc> {

@@ -325,7 +325,7 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
         store: server::store(check, &raw.store, &data_dir),
         audit: audit::audit(check, &raw.audit, &data_dir, &people),
         access: server::access(check, &raw.access),
-        identity: identity::identity(check, &raw.identity),
+        identity: identity::identity(check, &raw),
         notify: notify::notify(check, &raw.notify),
         log: server::log(check, &raw.log),
         data_dir,

@@ -34,6 +34,8 @@ impl Provider {
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let issuer = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+        // It ends when nobody reads what it says.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             issuer: issuer.unwrap().unwrap().unwrap(),
             _process: process,

@@ -777,3 +777,30 @@ async fn guesses_of_passwords_are_bounded_by_address_too() {
         "all came before the first was answered"
     );
 }
+
+#[tokio::test]
+async fn a_job_sends_its_token_as_a_form_and_nobody_s_job_gets_none() {
+    let api = Api::new();
+    let grant = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange";
+    let kind = "subject_token_type=urn:ietf:params:oauth:token-type:id_token";
+    let form = |body: String| {
+        let mut request = request("x", "POST", "token/exchange", body);
+        let headers = request.headers_mut();
+        let form = "application/x-www-form-urlencoded".parse().unwrap();
+        headers.insert("content-type", form);
+        request
+    };
+    let nobodys = format!("{grant}&{kind}&subject_token=a.b.c");
+    let reply = api.send(form(nobodys)).await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.body["code"]),
+        (401, &json!("sign_in_failed"))
+    );
+    for wrong in [
+        format!("{grant}&{kind}"),
+        format!("{kind}&subject_token=x"),
+        format!("grant_type=password&{kind}&subject_token=x"),
+    ] {
+        assert_eq!(api.send(form(wrong)).await.status, 400);
+    }
+}
