@@ -279,7 +279,7 @@ impl Parts {
         parts::make_data_dir(&config.data_dir)?;
         let key = server_key::load_or_make(&config.server_key_file)?;
         let value_key = ValueKey::derive(&key);
-        let identity = parts::identity(config, &key);
+        let identity = parts::identity(config, &key)?;
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new());
         let settings = parts::audit(config)?;

@@ -10,9 +10,11 @@ use anyhow::Context;
 use crate::audit::{self, Durability, Redaction, SigningKey, ValueKey};
 use crate::clock::Clock;
 use crate::config::{self, Config, ListenerTls, LogFormat, PrincipalConfig, TargetConfig};
-use crate::control::{Identity, Rules};
+use crate::control::{Identity, Job, Rules};
 use crate::http::api::Endpoint as PublicEndpoint;
-use crate::identity::{Directory, Entry, Passwords, Sealing};
+use crate::identity::{
+    Directory, Entry, Oidc, OidcSettings, Passwords, Sealing, Workload, WorkloadSettings,
+};
 use crate::policy::{Cedar, PolicySet};
 use crate::proxy::{self, Endpoint, ProxyTarget};
 use crate::secret::ServerKey;
@@ -114,19 +116,60 @@ pub(super) fn endpoint(
     })
 }
 
-pub(super) fn identity(config: &Config, key: &ServerKey) -> Identity {
+pub(super) fn identity(config: &Config, key: &ServerKey) -> anyhow::Result<Identity> {
     let entry = |it: &PrincipalConfig| Entry {
         principal: it.principal.clone(),
         email: it.email.clone(),
         token_sha256: it.token_sha256,
         mfa: it.mfa,
     };
-    Identity {
+    let identity = &config.identity;
+    let jobs = identity.workloads.iter().map(job);
+    Ok(Identity {
         directory: Directory::new(config.principals.iter().map(entry)),
         passwords: Passwords::new(),
         sealing: Arc::new(Sealing::derive(key)),
-        login_lifetime: config.identity.login_lifetime,
-    }
+        login_lifetime: identity.login_lifetime,
+        oidc: identity.oidc.as_ref().map(oidc).transpose()?,
+        jobs: jobs.collect::<anyhow::Result<_>>()?,
+    })
+}
+
+fn oidc(config: &config::Oidc) -> anyhow::Result<Arc<Oidc>> {
+    let oidc = Oidc::new(OidcSettings {
+        issuer: config.issuer.clone(),
+        client_id: config.client_id.clone(),
+        client_secret: config.client_secret.clone(),
+        scopes: config.scopes.clone(),
+        name_claim: config.name_claim.clone(),
+        groups_claim: config.groups_claim.clone(),
+        mfa_acr: config.mfa_acr.clone(),
+        mfa_amr: config.mfa_amr.clone(),
+        ca: certificates(config.ca.as_deref())?,
+    });
+    Ok(Arc::new(oidc.context("identity.oidc")?))
+}
+
+fn job(config: &config::Workload) -> anyhow::Result<Job> {
+    let workload = Workload::new(WorkloadSettings {
+        issuer: config.issuer.clone(),
+        audience: config.audience.clone(),
+        claims: config.claims.clone(),
+        ca: certificates(config.ca.as_deref())?,
+    });
+    Ok(Job {
+        workload: workload.with_context(|| format!("identity.workloads.{}", config.name))?,
+        name: config.name.clone(),
+        principal: config.principal.clone(),
+        groups: config.groups.clone(),
+        scope: config.scope.clone(),
+        lifetime: config.lifetime,
+    })
+}
+
+fn certificates(path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
+    let read = |path: &Path| fs::read(path).with_context(|| format!("ca {}", path.display()));
+    path.map(read).transpose()
 }
 
 /// What there is and who may do what with it.

@@ -14,12 +14,12 @@ use super::out::{self, WARN, paint};
 use super::settings::Settings;
 use crate::access::{PrincipalName, RequestId, SessionId, TokenId};
 use crate::http::types::{
-    AccountView, Approve, Approved, ChangePassword, CloseReview, ConfirmTotp, ConnectionView,
-    CreateAccount, CreateToken, Delegate, Delegation, Done, ExplainPolicy, Explanation, Extend,
-    Groups, HoldView, Login, NewToken, NotifyTest, PolicyView, Problem, Reason, RecoveryCodes,
-    RequestView, Reset, ReviewView, SessionSecret, SessionView, SetUp, ShowPassword,
-    StatementsQuery, StatementsView, SubmitRequest, TargetView, TokenView, TotpBegun, TriedChannel,
-    Whoami,
+    AccountView, Approve, Approved, BeginOidc, ChangePassword, CloseReview, ConfirmTotp,
+    ConnectionView, CreateAccount, CreateToken, Delegate, Delegation, Done, ExplainPolicy,
+    Explanation, Extend, FinishOidc, Groups, HoldView, Login, NewToken, NotifyTest, OidcBegun,
+    PolicyView, Problem, Reason, RecoveryCodes, RequestView, Reset, ReviewView, SessionSecret,
+    SessionView, SetUp, ShowPassword, StatementsQuery, StatementsView, SubmitRequest, TargetView,
+    TokenView, TotpBegun, TriedChannel, Whoami,
 };
 use crate::secret::Secret;
 
@@ -32,6 +32,14 @@ const TIMEOUT: Duration = Duration::from_secs(POLL + 15);
 /// The body of a call that says all by its path.
 #[derive(Serialize)]
 struct Nothing {}
+
+/// What an attempt to end a sign-in is answered with.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Finished {
+    Made(Box<NewToken>),
+    NotYet(Done),
+}
 
 /// A server, and the principal that a token stands for.
 pub(super) struct Api {
@@ -67,6 +75,25 @@ impl Api {
     pub(super) async fn login(&self, login: &Login) -> Result<NewToken, CliError> {
         let request = self.http.post(self.address("login")).json(login);
         self.receive(request).await
+    }
+
+    /// Begins to sign in with the OpenID provider.
+    pub(super) async fn begin_oidc(&self, begin: &BeginOidc) -> Result<OidcBegun, CliError> {
+        let request = self.http.post(self.address("login/oidc")).json(begin);
+        self.receive(request).await
+    }
+
+    /// Ends it; `None` while nobody has agreed on the other device.
+    pub(super) async fn finish_oidc(
+        &self,
+        finish: &FinishOidc,
+    ) -> Result<Option<NewToken>, CliError> {
+        let request = self.http.post(self.address("login/oidc/finish"));
+        let answer: Finished = self.receive(request.json(finish)).await?;
+        Ok(match answer {
+            Finished::Made(made) => Some(*made),
+            Finished::NotYet(_) => None,
+        })
     }
 
     pub(super) async fn logout(&self) -> Result<TokenView, CliError> {

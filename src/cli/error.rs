@@ -47,6 +47,8 @@ pub(super) enum CliError {
     #[error("the pager {0:?} cannot be run")]
     NoPager(OsString),
     #[error("{0}")]
+    NotSignedIn(String),
+    #[error("{0}")]
     NoRecord(String),
     #[error("cannot connect to {place}: {why}")]
     NoDatabase { place: String, why: String },
@@ -125,6 +127,9 @@ fn advice_on(code: &str) -> Option<&'static str> {
     Some(match code {
         "not_found" => {
             "It may be mistyped, or not yours to see: `hallpass targets`, `hallpass requests --all`, `hallpass sessions --all`."
+        }
+        "provider_unavailable" => {
+            "Accounts with a password are not affected: hallpass login --name NAME."
         }
         "sign_in_failed" => {
             "After a few guesses nobody gets in for a while. Who forgot their password asks an administrator for `hallpass user reset NAME`."

@@ -10,7 +10,7 @@ use clap::Args;
 use super::api::Api;
 use super::error::CliError;
 use super::settings::{self, CliFile};
-use super::{Done, Global, ask, out, token};
+use super::{Done, Global, ask, oidc, out, token};
 use crate::http::types::{Login, NewToken};
 use crate::secret::Secret;
 
@@ -27,11 +27,19 @@ use crate::secret::Secret;
 Examples:
   hallpass login --url https://hallpass.example.com:8432
   hallpass login --name maya
+  hallpass login --oidc
+  hallpass login --browser
   hallpass login --url https://hallpass.example.com:8432 --token-file ~/.config/hallpass/pat")]
 pub(super) struct LoginArgs {
     /// Your account's name; asked for if it is not given.
     #[arg(long, conflicts_with = "token_file")]
     name: Option<String>,
+    /// Sign in with the OpenID provider, on any device: you get a code to type there.
+    #[arg(long, conflicts_with_all = ["name", "token_file"])]
+    oidc: bool,
+    /// Sign in with the OpenID provider in a browser on this machine.
+    #[arg(long, conflicts_with_all = ["name", "token_file", "oidc"])]
+    browser: bool,
     /// Sign in with the API token in this file instead; it is read at each command, not copied.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -47,7 +55,11 @@ pub(super) async fn run(global: &Global, args: LoginArgs) -> Done {
         return Ok(0);
     }
     let api = Api::for_anybody(settings::gather_for_login(global)?)?;
-    let made = sign_in(&api, args.name).await?;
+    let made = match (args.oidc, args.browser) {
+        (true, _) => oidc::on_a_device(&api).await?,
+        (_, true) => oidc::in_a_browser(&api).await?,
+        _ => sign_in(&api, args.name).await?,
+    };
     let token_file = folder.join("token");
     fs::create_dir_all(&folder).map_err(CliError::file(&folder))?;
     keep(&token_file, &Secret::new(made.token))?;

@@ -21,6 +21,7 @@ mod login;
 mod logout;
 mod moment;
 mod notify;
+mod oidc;
 mod out;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod pager;
@@ -270,6 +271,8 @@ mod tests {
             "hallpass token revoke tok-4m0t8z1kqc7e",
             "hallpass login",
             "hallpass login --name maya",
+            "hallpass login --oidc",
+            "hallpass login --browser",
             "hallpass logout",
             "hallpass user add maya --group a --group b --email m@example.com",
             "hallpass user add ci --service",
@@ -364,6 +367,8 @@ mod tests {
             "hallpass policy explain --target orders-ro",
             "hallpass policy explain --action aprove --target orders-ro",
             "hallpass policy explain --config c --action request --target orders-ro",
+            "hallpass login --oidc --browser",
+            "hallpass login --oidc --name maya",
             "hallpass frobnicate",
         ] {
             assert_eq!(parse(line).err().map(|e| e.exit_code()), Some(2), "{line}");

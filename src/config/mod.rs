@@ -37,7 +37,7 @@ pub use audit::{Audit, Durability};
 use check::{Check, why};
 pub use error::{ConfigErrors, Finding};
 pub use feeds::{Feed, Receiver};
-pub use identity::Identity;
+pub use identity::{Identity, Oidc, Workload};
 pub use notify::{Email, EmailTls, Notify, Slack, Webhook};
 use people::People;
 pub use ship::{LockMode, Ship};
@@ -339,7 +339,7 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
         store: server::store(check, &raw.store, &data_dir),
         audit: audit::audit(check, &raw.audit, &data_dir),
         access: server::access(check, &raw.access),
-        identity: identity::identity(check, &raw.identity),
+        identity: identity::identity(check, &raw),
         notify: notify::notify(check, &raw.notify),
         policy: policy::policy(check, &raw.policy),
         log: server::log(check, &raw.log),

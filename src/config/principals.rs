@@ -61,7 +61,7 @@ fn principal(section: &mut Section<'_, '_>, name: &str, raw: &RawPrincipal) -> O
     }
 }
 
-fn group(text: &str) -> Parsed<String> {
+pub(super) fn group(text: &str) -> Parsed<String> {
     if let Some(bare) = text.strip_prefix('@') {
         return Err(format!(
             "`{text}`: write {bare}; the @ is only for lists that name people and groups"

@@ -208,6 +208,35 @@ pub(super) struct RawPolicy {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawIdentity {
     pub(super) login_lifetime: Field<String>,
+    pub(super) oidc: Field<Table<RawOidc>>,
+    pub(super) workloads: Named<RawWorkload>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawOidc {
+    pub(super) issuer: Field<String>,
+    pub(super) client_id: Field<String>,
+    pub(super) client_secret: Field<Table<RawSecret>>,
+    pub(super) scopes: Field<List>,
+    pub(super) name_claim: Field<String>,
+    pub(super) groups_claim: Field<String>,
+    pub(super) mfa_acr: Field<List>,
+    pub(super) mfa_amr: Field<List>,
+    pub(super) ca: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawWorkload {
+    pub(super) issuer: Field<String>,
+    pub(super) audience: Field<String>,
+    pub(super) claims: BTreeMap<Spanned<String>, Spanned<String>>,
+    pub(super) principal: Field<String>,
+    pub(super) groups: Field<List>,
+    pub(super) scope: Field<String>,
+    pub(super) lifetime: Field<String>,
+    pub(super) ca: Field<String>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

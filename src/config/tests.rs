@@ -89,6 +89,9 @@ fn the_example_names_every_key() {
         "[notify.email]",
         "[notify.webhooks.a]",
         "[policy]",
+        "[identity]",
+        "[identity.oidc]",
+        "[identity.workloads.a]",
         "[log]",
         "[principals.a]",
         "[targets.a]",
@@ -699,4 +702,41 @@ fn mistakes_in_stages_are_told_with_their_place() {
     assert!(pattern.contains("is no regular expression"), "{pattern}");
     let hint = error_of_target("reason_hint = \"a ticket\"");
     assert!(hint.contains("reason_pattern"), "{hint}");
+}
+
+#[test]
+fn a_job_is_one_principal_with_one_set_of_groups_and_known_by_its_claims() {
+    let job = |name: &str, principal: &str, rest: &str| {
+        format!(
+            "[identity.workloads.{name}]\nissuer = \"https://ci.example.com\"\naudience = \"h\"\n\
+             principal = \"{principal}\"\n{rest}\n"
+        )
+    };
+    let claims = "claims = { repository = \"acme/api\" }";
+    let groups = format!("{claims}\ngroups = [\"admins\"]");
+    for (text, problem) in [
+        (job("a", "ci", ""), "claims are missing"),
+        (
+            job("a", "ci", claims) + &job("b", "ci", &groups),
+            "has other groups",
+        ),
+        (
+            job("a", "ci", claims).replace("https", "http"),
+            "is not encrypted",
+        ),
+        (
+            job("a", "ci", &format!("{claims}\nscope = \"all\"")),
+            "is no scope",
+        ),
+        (
+            job("a", "maya", claims)
+                + "[principals.maya]\ntoken_sha256 = \""
+                + &"0f".repeat(32)
+                + "\"",
+            "in [principals] already",
+        ),
+    ] {
+        let errors = load(&text).unwrap_err().to_string();
+        assert!(errors.contains(problem), "{errors}");
+    }
 }

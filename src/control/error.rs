@@ -20,6 +20,12 @@ pub enum Error {
     /// They have, but somebody else knows the password.
     #[error("the password is one that was given out: choose another")]
     PasswordNeeded,
+    /// The OpenID provider does not answer.
+    #[error("the OpenID provider does not answer as it should; the server's log says more")]
+    Provider,
+    /// It has no device flow.
+    #[error("the OpenID provider has no device flow: use a browser on this machine")]
+    NoDeviceFlow,
     /// What was asked makes no sense.
     #[error("{0}")]
     Invalid(String),

@@ -60,7 +60,7 @@ pub use asking::FrontDesk;
 pub use error::Error;
 pub use explain::Question;
 pub use notices::Telling;
-pub use people::{Identity, Made, MakeToken, NewAccount, Own, SignIn};
+pub use people::{Begun, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
 pub use reexamine::HALLPASS;
@@ -70,7 +70,7 @@ pub use submit::Ask;
 pub use try_channels::Tried;
 
 use gate::Gate;
-use people::{Failures, Known, within_scope};
+use people::{Failures, Flows, Known, within_scope};
 
 /// The longest reason of a denial or a revocation, in bytes.
 const MAX_REASON: usize = 2_000;
@@ -144,6 +144,7 @@ pub struct Control {
     /// Everybody, as [`Control::look_around`] saw them last.
     known: ArcSwap<Known>,
     failures: Failures,
+    flows: Flows,
     gate: Gate,
     admission: Arc<Admission>,
     recorder: Recorder,
@@ -173,6 +174,7 @@ impl Control {
             identity: ArcSwap::from_pointee(parts.identity),
             known: ArcSwap::from_pointee(known),
             failures: Failures::default(),
+            flows: Flows::default(),
             gate: Gate::new(Arc::clone(&parts.admission)),
             admission: parts.admission,
             recorder: parts.recorder,

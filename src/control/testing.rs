@@ -233,7 +233,7 @@ pub(crate) fn token(name: &str) -> Secret {
 }
 
 /// All but ada, who administers, are as in [`World`]; nobody has an account yet.
-fn identity(key: &ServerKey) -> Identity {
+pub(crate) fn identity(key: &ServerKey) -> Identity {
     let names = ["ada", "maya", "noor", "dana", "lee", "omar", "sam", "iris"];
     let entry = |name| Entry {
         principal: caller(name).principal,
@@ -246,6 +246,8 @@ fn identity(key: &ServerKey) -> Identity {
         passwords: Passwords::new(),
         sealing: Arc::new(Sealing::derive(key)),
         login_lifetime: 12 * HOUR,
+        oidc: None,
+        jobs: Vec::new(),
     }
 }
 

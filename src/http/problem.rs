@@ -62,6 +62,8 @@ impl From<Error> for Rejection {
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Error::SignIn => (StatusCode::UNAUTHORIZED, "sign_in_failed"),
             Error::PasswordNeeded => (StatusCode::FORBIDDEN, "password_needed"),
+            Error::Provider => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
+            Error::NoDeviceFlow => (StatusCode::CONFLICT, "no_device_flow"),
             Error::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Error::AuditUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),

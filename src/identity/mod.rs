@@ -3,6 +3,7 @@
 
 mod code;
 mod directory;
+mod oidc;
 mod password;
 mod sealing;
 mod token;
@@ -10,6 +11,11 @@ mod totp;
 
 pub use code::{Code, recovery_codes, setup_code};
 pub use directory::{Directory, Entry};
+#[cfg(test)]
+pub(crate) use oidc::testing::StandIn;
+pub use oidc::{
+    Browser, Claims, Device, Oidc, OidcError, OidcSettings, Vouched, Workload, WorkloadSettings,
+};
 pub use password::{Passwords, Unfit, fit};
 pub use sealing::{Broken, Sealing};
 pub use token::{Kind, generate, hash};

@@ -334,7 +334,8 @@ fn claim(
         };
         Ok((credentials, row.get::<_, u32>(4)?))
     })?;
-    if account.locked_until.is_none_or(|until| until <= now) {
+    let guessable = account.kind == AccountKind::Local;
+    if guessable && account.locked_until.is_none_or(|until| until <= now) {
         let failures = failures.saturating_add(1);
         let until = lock(failures).and_then(|it| now.checked_add(it).ok());
         connection

@@ -20,6 +20,7 @@ mod clients;
 mod demo;
 mod handshake;
 mod hostile;
+mod identity;
 mod lifetime;
 mod recorded;
 mod replay;

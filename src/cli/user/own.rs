@@ -1,5 +1,6 @@
 //! One's own password and second factor.
 
+use anstyle::{AnsiColor, Color, Style};
 use clap::Args;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -34,6 +35,10 @@ pub(super) struct TotpArgs {
     #[arg(long)]
     remove: bool,
 }
+
+const ON_WHITE: Style = Style::new()
+    .fg_color(Some(Color::Ansi(AnsiColor::Black)))
+    .bg_color(Some(Color::Ansi(AnsiColor::BrightWhite)));
 
 #[derive(Serialize)]
 struct Changed {
@@ -91,11 +96,9 @@ fn show() -> Result<ShowPassword, CliError> {
 fn scannable(address: &str) -> Result<String, CliError> {
     let code = QrCode::new(address).map_err(|error| CliError::NoRecord(error.to_string()))?;
     // Dark on light whatever the terminal's colours are: apps do not read it the other way round.
-    let drawn = code
-        .render::<Dense1x2>()
-        .dark_color(Dense1x2::Light)
-        .light_color(Dense1x2::Dark)
-        .build();
+    let drawn = code.render::<Dense1x2>().build();
+    let drawn: Vec<String> = drawn.lines().map(|line| paint(ON_WHITE, line)).collect();
+    let drawn = drawn.join("\n");
     let hint = paint(DIM, "or type this into your app:");
     Ok(format!("{drawn}\n{hint}\n{}", clean(address)))
 }

@@ -3,13 +3,16 @@
 mod accounts;
 mod authenticate;
 mod credentials;
+mod exchange;
 mod failures;
+mod flows;
 mod known;
 mod prove;
 mod scope;
 mod sessions;
 mod sign_in;
 mod tokens;
+mod vouch;
 
 #[cfg(test)]
 mod tests;
@@ -17,14 +20,17 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::identity::{Directory, Passwords, Sealing};
+use crate::identity::{Directory, Oidc, Passwords, Sealing};
 
 pub use accounts::NewAccount;
 pub use credentials::Own;
+pub use exchange::Job;
 pub use sign_in::SignIn;
 pub use tokens::{Made, MakeToken};
+pub use vouch::Begun;
 
 pub(super) use failures::Failures;
+pub(super) use flows::Flows;
 pub(super) use known::Known;
 pub(super) use scope::{must_have, within_scope};
 
@@ -38,4 +44,8 @@ pub struct Identity {
     pub sealing: Arc<Sealing>,
     /// How long a sign-in lasts.
     pub login_lifetime: Duration,
+    /// The provider that vouches for people.
+    pub oidc: Option<Arc<Oidc>>,
+    /// The CI jobs that are vouched for.
+    pub jobs: Vec<Job>,
 }

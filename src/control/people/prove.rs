@@ -64,6 +64,12 @@ impl Control {
         }
     }
 
+    /// Refuses somebody who came without a password of ours.
+    pub(super) async fn refuse_now(&self, failure: Failure, address: Option<IpAddr>) -> Error {
+        self.refuse(failure, address, Instant::now() + REFUSAL)
+            .await
+    }
+
     pub(super) async fn refuse(
         &self,
         failure: Failure,

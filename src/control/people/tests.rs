@@ -1,15 +1,19 @@
 //! Who gets in, with what, and who does not; whatever is wrong, in the same words.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use totp_rs::Builder;
 
-use super::super::testing::{HOUR, World, at, caller, token};
-use super::super::{Ask, Error, Made, MakeToken, NewAccount, Own, SignIn};
+use super::super::testing::{HOUR, World, at, caller, identity, rules, token};
+use super::super::{Ask, Error, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
 use crate::access::{Caller, Right, Scope, SessionState, TokenOrigin};
 use crate::audit::Event;
-use crate::secret::Secret;
+use crate::identity::StandIn;
+use crate::secret::{Secret, ServerKey};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -550,6 +554,135 @@ async fn nothing_that_is_kept_or_told_holds_a_secret() {
     ] {
         assert!(!kept.contains(secret), "{secret}");
     }
+}
+
+/// A world with a provider that vouches for people and for the jobs of acme/api.
+async fn with_provider() -> (World, StandIn) {
+    let (world, provider) = (World::new(), StandIn::start().await);
+    let job = Job {
+        name: "deploy".into(),
+        workload: provider.workload(),
+        principal: "ci-deploy".parse().unwrap(),
+        groups: vec!["engineers".into()],
+        scope: Scope::of(&[Right::Request]),
+        lifetime: HOUR / 4,
+    };
+    let identity = Identity {
+        oidc: Some(Arc::new(provider.oidc())),
+        jobs: vec![job],
+        ..identity(&ServerKey::from_bytes([7; 32]))
+    };
+    let replaced = world.control.replace_rules(rules(), identity, false).await;
+    replaced.unwrap();
+    (world, provider)
+}
+
+/// A sign-in in a browser, for which the provider says this besides the nonce.
+async fn vouched(world: &World, provider: &StandIn, mut claims: Value) -> Result<Made, Error> {
+    let begun = world.control.begin_browser("http://127.0.0.1:1/callback");
+    let begun = begun.await.unwrap();
+    let address = reqwest::Url::parse(&begun.address).unwrap();
+    let query: HashMap<_, _> = address.query_pairs().into_owned().collect();
+    claims["nonce"] = json!(query["nonce"]);
+    *provider.token.lock() = provider.signed(&claims);
+    let (control, state) = (&world.control, &query["state"]);
+    let made = control
+        .finish_browser(&begun.flow, state, "code", peer())
+        .await;
+    let again = control
+        .finish_browser(&begun.flow, state, "code", peer())
+        .await;
+    assert!(is_refused(&again), "a flow ends once");
+    made
+}
+
+#[tokio::test]
+async fn whom_a_provider_vouches_for_has_the_groups_that_it_says_at_each_sign_in() {
+    let (world, provider) = with_provider().await;
+    let engineer = || {
+        let mut claims = provider.claims();
+        claims["groups"] = json!(["engineers"]);
+        claims
+    };
+    let made = vouched(&world, &provider, engineer()).await.unwrap();
+    let zoe = world.who(&made.secret).await.unwrap();
+    assert!(zoe.mfa);
+    assert_eq!(zoe.groups, ["engineers"]);
+    let target = "orders-ro".parse().unwrap();
+    let control = &world.control;
+    let ask = Ask::new(target, HOUR, "x");
+    let asked = control.submit(&zoe, ask).await.unwrap();
+    let dana = caller("dana");
+    let approved = control.approve(&dana, asked.request.id, None).await;
+    let session = approved.unwrap().1.unwrap().session;
+
+    let made = vouched(&world, &provider, provider.claims()).await.unwrap();
+    let zoe = world.who(&made.secret).await.unwrap();
+    assert_eq!(zoe.groups, ["leads"]);
+    let session = control.session(&zoe, session.id).await.unwrap();
+    assert_eq!(session.session.state.name(), "revoked", "engineers no more");
+}
+
+#[tokio::test]
+async fn a_name_does_not_pass_from_one_subject_to_another_nor_from_us_to_a_provider() {
+    let (world, provider) = with_provider().await;
+    vouched(&world, &provider, provider.claims()).await.unwrap();
+    let mut other = provider.claims();
+    other["sub"] = json!("43");
+    assert!(is_refused(&vouched(&world, &provider, other).await));
+    world.add("eve", &[]).await;
+    for name in ["eve", "EVE", "maya", "a~b"] {
+        let mut claims = provider.claims();
+        claims["preferred_username"] = json!(name);
+        let refused = vouched(&world, &provider, claims).await;
+        assert!(is_refused(&refused), "{name}");
+    }
+    let ada = caller("ada");
+    let control = &world.control;
+    control.disable_account(&ada, "zoe", true).await.unwrap();
+    let disabled = vouched(&world, &provider, provider.claims()).await;
+    assert!(is_refused(&disabled));
+}
+
+#[tokio::test]
+async fn a_flow_is_ended_by_who_began_it_with_the_state_that_it_has() {
+    let (world, provider) = with_provider().await;
+    *provider.token.lock() = provider.signed(&provider.claims());
+    let control = &world.control;
+    let begun = control.begin_browser("http://127.0.0.1:1/").await.unwrap();
+    let stranger = Secret::new("0".repeat(64));
+    let refused = control.finish_browser(&stranger, "x", "code", peer()).await;
+    assert!(is_refused(&refused));
+    let refused = control.finish_browser(&begun.flow, "x", "code", peer());
+    assert!(is_refused(&refused.await));
+    let elsewhere = control.begin_browser("https://evil.example.com/").await;
+    assert!(matches!(elsewhere, Err(Error::Invalid(_))));
+    let device = control.begin_device().await;
+    assert!(matches!(device, Err(Error::NoDeviceFlow)));
+}
+
+#[tokio::test]
+async fn a_job_exchanges_its_token_for_a_short_one_that_does_what_it_is_for() {
+    let (world, provider) = with_provider().await;
+    let token = Secret::new(provider.signed(&provider.claims()));
+    let made = world.control.exchange(&token, peer()).await.unwrap();
+    assert!(made.secret.expose().starts_with("hp_svc_"));
+    assert_eq!(made.token.note, "deploy: 42");
+    let job = world.who(&made.secret).await.unwrap();
+    assert_eq!(job.name.as_str(), "ci-deploy");
+    assert!(job.has(Right::Request) && !job.has(Right::Read));
+    world.pass(HOUR / 4);
+    assert!(world.who(&made.secret).await.is_none());
+
+    let mut fork = provider.claims();
+    fork["repository"] = json!("acme/fork");
+    let fork = Secret::new(provider.signed(&fork));
+    assert!(is_refused(&world.control.exchange(&fork, peer()).await));
+    let nonsense = Secret::new("a.b.c");
+    assert!(is_refused(&world.control.exchange(&nonsense, peer()).await));
+    let kept = format!("{:?}", world.audit());
+    assert!(kept.contains("no workload of the configuration"));
+    assert!(!kept.contains(token.expose()));
 }
 
 #[test]

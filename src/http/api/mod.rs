@@ -5,6 +5,7 @@ mod delegations;
 mod holds;
 mod identity;
 mod notify;
+mod oidc;
 mod people;
 mod policy;
 mod requests;
@@ -111,6 +112,9 @@ fn routes() -> Router<ApiState> {
     Router::new()
         .route("/whoami", get(identity::whoami))
         .route("/login", post(people::login))
+        .route("/login/oidc", post(oidc::begin))
+        .route("/login/oidc/finish", post(oidc::finish))
+        .route("/token/exchange", post(oidc::exchange))
         .route("/logout", post(people::logout))
         .route("/account/password", post(people::password))
         .route(

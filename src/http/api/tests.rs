@@ -134,6 +134,9 @@ const TOKEN: &str = r#"{"scope":"read","lifetime":"1h"}"#;
 const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
     ("GET", "whoami", "", [200, 200, 200, 200, 200]),
     ("POST", "login", LOGIN, [401; 5]),
+    ("POST", "login/oidc", "", [404; 5]),
+    ("POST", "login/oidc/finish", r#"{"flow":"x"}"#, [401; 5]),
+    ("POST", "token/exchange", "", [400; 5]),
     ("POST", "logout", "", [404; 5]),
     ("POST", "account/password", PASSWORD, [403; 5]),
     ("POST", "account/totp", SHOW, [403; 5]),
@@ -263,9 +266,13 @@ async fn every_route_answers_each_kind_of_caller_as_the_table_says() {
     }
 }
 
+/// Where those go who have no token yet.
+const OPEN: [&str; 4] = ["login", "login/oidc", "login/oidc/finish", "token/exchange"];
+
 #[tokio::test]
 async fn no_route_answers_without_a_valid_token() {
-    for (method, path, body, _) in ROUTES {
+    let closed = ROUTES.iter().filter(|(_, path, ..)| !OPEN.contains(path));
+    for (method, path, body, _) in closed {
         let api = Api::new();
         let path = api.fill(path).await;
         for credentials in [
@@ -792,4 +799,31 @@ async fn policies_are_explained_about_oneself_and_to_administrators_about_others
     let wrong = EXPLAIN.replace("request", "aprove");
     let wrong = api.call("maya", "POST", "policy/explain", &wrong).await;
     assert_eq!(wrong.status, 400);
+}
+
+#[tokio::test]
+async fn a_job_sends_its_token_as_a_form_and_nobody_s_job_gets_none() {
+    let api = Api::new();
+    let grant = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange";
+    let kind = "subject_token_type=urn:ietf:params:oauth:token-type:id_token";
+    let form = |body: String| {
+        let mut request = request("x", "POST", "token/exchange", body);
+        let headers = request.headers_mut();
+        let form = "application/x-www-form-urlencoded".parse().unwrap();
+        headers.insert("content-type", form);
+        request
+    };
+    let nobodys = format!("{grant}&{kind}&subject_token=a.b.c");
+    let reply = api.send(form(nobodys)).await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.body["code"]),
+        (401, &json!("sign_in_failed"))
+    );
+    for wrong in [
+        format!("{grant}&{kind}"),
+        format!("{kind}&subject_token=x"),
+        format!("grant_type=password&{kind}&subject_token=x"),
+    ] {
+        assert_eq!(api.send(form(wrong)).await.status, 400);
+    }
 }

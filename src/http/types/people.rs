@@ -197,3 +197,69 @@ pub struct RecoveryCodes {
 /// What was asked is done.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Done {}
+
+/// `POST /api/v1/login/oidc`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeginOidc {
+    /// Where the browser comes back to on the caller's own machine; absent: another device is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
+}
+
+/// The answer to whoever begins to sign in with an OpenID provider.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OidcBegun {
+    /// What it is ended with; nobody else should know it.
+    pub flow: String,
+    /// Where a browser is to go.
+    pub address: String,
+    /// The same with the code in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_address: Option<String>,
+    /// What to type there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// How long there is.
+    pub good: String,
+}
+
+/// `POST /api/v1/login/oidc/finish`
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinishOidc {
+    /// What the beginning was answered with.
+    pub flow: String,
+    /// The `code` that the browser came back with; absent: another device is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The `state` that it came back with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// `POST /api/v1/token/exchange`, as a form (RFC 8693).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenExchange {
+    /// `urn:ietf:params:oauth:grant-type:token-exchange`.
+    pub grant_type: String,
+    /// The CI provider's token.
+    pub subject_token: String,
+    /// `urn:ietf:params:oauth:token-type:id_token`, or `:jwt`.
+    pub subject_token_type: String,
+}
+
+/// The answer to an exchange (RFC 8693).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Exchanged {
+    /// The API token.
+    pub access_token: String,
+    /// What it is: `urn:ietf:params:oauth:token-type:access_token`.
+    pub issued_token_type: String,
+    /// How it is sent: `Bearer`.
+    pub token_type: String,
+    /// How long it is good, in seconds.
+    pub expires_in: i64,
+    /// What it lets its bearer do.
+    pub scope: String,
+}
