@@ -265,9 +265,6 @@ pub(crate) fn rules() -> Rules {
     }
 }
 
-/// Everybody.
-pub(crate) const NAMES: [&str; 7] = ["maya", "noor", "dana", "lee", "omar", "sam", "iris"];
-
 /// Lists, and what is granted without anybody's approval.
 struct House(Lists);
 
