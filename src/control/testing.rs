@@ -290,9 +290,14 @@ permit (principal in Group::"admins", action == Action::"administer", resource);
 "#;
 
 pub(crate) fn rules() -> Rules {
+    rules_of(POLICIES)
+}
+
+/// The usual targets under other policies.
+pub(crate) fn rules_of(policies: &str) -> Rules {
     let file = PolicyFile {
         name: "world.cedar".into(),
-        text: POLICIES.into(),
+        text: policies.into(),
     };
     let set = PolicySet::check(vec![file]).unwrap();
     let targets = ["orders-ro", "billing"].map(target);
