@@ -149,7 +149,7 @@ impl Control {
                 extensions: None,
             },
         };
-        let decision = rules.policy.decide(&query);
+        let decision = rules.decide(&query);
         decision.allowed.then_some(decision.policies)
     }
 }

@@ -93,7 +93,7 @@ impl Control {
                     ..Context::at(self.clock.now())
                 },
             };
-            rules.policy.decide(&query).allowed
+            rules.decide(&query).allowed
         })
     }
 
