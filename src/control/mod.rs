@@ -50,7 +50,7 @@ use crate::access::{AccessRequest, Caller, RequestId, Session, SessionId, Target
 use crate::admission::Admission;
 use crate::audit::{Event, Held, PublicKey, Recorder};
 use crate::clock::Clock;
-use crate::policy::{Context, Policy, Query};
+use crate::policy::{Context, Decision, Policy, Query};
 use crate::secret::random;
 use crate::store::{Act, Store};
 use crate::telemetry::Metrics;
@@ -97,18 +97,24 @@ impl Rules {
         target: &TargetName,
         context: Context<'_>,
     ) -> bool {
-        let target = self.targets.get(target);
-        target
-            .filter(|_| within_scope(caller, action))
-            .is_some_and(|target| {
-                let query = Query {
-                    caller,
-                    action,
-                    target: Some(target),
-                    context,
-                };
-                self.policy.decide(&query).allowed
-            })
+        self.targets.get(target).is_some_and(|target| {
+            let query = Query {
+                caller,
+                action,
+                target: Some(target),
+                context,
+            };
+            self.decide(&query).allowed
+        })
+    }
+
+    /// What the policy says, within the scope of what the caller came with. Nobody asks the policy
+    /// but by this.
+    fn decide(&self, query: &Query<'_>) -> Decision {
+        match within_scope(query.caller, query.action) {
+            true => self.policy.decide(query),
+            false => Decision::default(),
+        }
     }
 }
 
@@ -255,7 +261,7 @@ impl Control {
             target: None,
             context: Context::at(self.clock.now()),
         };
-        within_scope(caller, action) && self.rules.load().policy.decide(&query).allowed
+        self.rules.load().decide(&query).allowed
     }
 
     fn count(&self, request: &AccessRequest) {

@@ -7,7 +7,6 @@ use crate::access::{
 };
 use crate::policy::{Action, Context, Query};
 
-use super::people::within_scope;
 use super::{Control, Error};
 
 /// Somebody, and all whose powers they have, themselves first.
@@ -134,9 +133,6 @@ impl Control {
         request: &AccessRequest,
         now: Timestamp,
     ) -> Option<Vec<String>> {
-        if !within_scope(caller, action) {
-            return None;
-        }
         let rules = self.rules.load();
         let stage = request.chain.current().map(|(number, _)| number);
         let query = Query {
@@ -153,7 +149,7 @@ impl Control {
                 extensions: None,
             },
         };
-        let decision = rules.policy.decide(&query);
+        let decision = rules.decide(&query);
         decision.allowed.then_some(decision.policies)
     }
 }

@@ -380,6 +380,10 @@ async fn a_token_without_the_right_to_it_opens_nothing() {
         .await;
     assert!(asked.is_err());
     assert!(control.accounts(&reader("ada")).await.is_err());
+    let until = world.clock.now() + HOUR;
+    let lee = "lee".parse().unwrap();
+    let delegated = control.delegate(&dana, &lee, until).await;
+    assert!(matches!(delegated, Err(Error::Forbidden(_))));
 }
 
 #[tokio::test]
