@@ -31,6 +31,8 @@ mod withdraw;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod loop_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
