@@ -63,7 +63,7 @@ fn stage(
     let like = "[\"owners\", \"@group\", \"principal\"]";
     section.required("approvers", &raw.approvers, like, |_: &List| Ok(()))?;
     let approvers = names(section, ("approvers", &raw.approvers), owners, people)?;
-    if approvers.is_empty() {
+    if raw.approvers.as_ref()?.get_ref().is_empty() {
         let at = section.at("approvers", &raw.approvers);
         section.check.error(&at, "is empty: nobody could approve");
     }

@@ -54,7 +54,10 @@ impl Control {
     pub async fn ask(self: &Arc<Self>, caller: &Caller, ask: &Ask) -> Result<Asked, Error> {
         let pending = self.requests(caller, true).await?;
         let own = |it: &RequestStatus| {
-            it.request.requester == caller.name && it.request.target == ask.target
+            it.request.kind.is_session()
+                && it.request.starts_at.is_none()
+                && it.request.requester == caller.name
+                && it.request.target == ask.target
         };
         let before = pending.into_iter().find(own);
         let again = before.is_some();

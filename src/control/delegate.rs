@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::access::{Caller, Delegation, PrincipalName};
+use crate::access::{Caller, Delegation, PrincipalName, Right};
 use crate::audit::Event;
 use crate::store::{Act, StoreError};
 
+use super::people::must_have;
 use super::{Control, Error, act, to_the_end};
 
 impl Control {
@@ -22,6 +23,7 @@ impl Control {
         to: &PrincipalName,
         until: Timestamp,
     ) -> Result<Delegation, Error> {
+        must_have(caller, Right::Approve)?;
         if !self.known().contains_key(to) {
             return Err(Error::Invalid(format!("there is no principal {to}")));
         }
@@ -54,6 +56,7 @@ impl Control {
         caller: &Caller,
         to: &PrincipalName,
     ) -> Result<Delegation, Error> {
+        must_have(caller, Right::Approve)?;
         let mut own = self.delegations(caller).await?.into_iter();
         let delegation = own.find(|it| it.from == caller.name && it.to == *to);
         let delegation = delegation.ok_or(Error::NotFound("delegation"))?;

@@ -274,7 +274,13 @@ fn told(act: &Act) -> Option<Told> {
         expires_at: None,
     };
     Some(match &act.event {
+        // Nobody is to decide on a broken glass; that it was, its approval tells.
+        Event::RequestSubmitted {
+            kind: RequestKind::BreakGlass,
+            ..
+        } => return None,
         Event::RequestSubmitted { .. } => plain(Kind::Submitted),
+        Event::RequestEscalated { .. } => plain(Kind::Escalated),
         Event::RequestApproved {
             by,
             policies,

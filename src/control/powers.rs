@@ -7,6 +7,7 @@ use crate::access::{
 };
 use crate::policy::{Action, Context, Query};
 
+use super::people::within_scope;
 use super::{Control, Error};
 
 /// Somebody, and all whose powers they have, themselves first.
@@ -133,6 +134,9 @@ impl Control {
         request: &AccessRequest,
         now: Timestamp,
     ) -> Option<Vec<String>> {
+        if !within_scope(caller, action) {
+            return None;
+        }
         let rules = self.rules.load();
         let stage = request.chain.current().map(|(number, _)| number);
         let query = Query {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::access::{Approver, Caller, Review, ReviewError, ReviewState, SessionId};
 use crate::audit::Event;
-use crate::policy::{Action, Context, Query};
+use crate::policy::{Action, Context};
 use crate::store::{Change, Filter, Write};
 
 use super::powers::Powers;
@@ -81,20 +81,13 @@ impl Control {
     }
 
     fn may_review(&self, caller: &Caller, review: &Review) -> bool {
+        let context = Context {
+            reason: Some(&review.reason),
+            requester: Some(&review.principal),
+            ..Context::at(self.clock.now())
+        };
         let rules = self.rules.load();
-        rules.targets.get(&review.target).is_some_and(|target| {
-            let query = Query {
-                caller,
-                action: Action::Review,
-                target: Some(target),
-                context: Context {
-                    reason: Some(&review.reason),
-                    requester: Some(&review.principal),
-                    ..Context::at(self.clock.now())
-                },
-            };
-            rules.policy.decide(&query).allowed
-        })
+        rules.allow(caller, Action::Review, &review.target, context)
     }
 
     /// Counts the reviews that are open.

@@ -111,6 +111,7 @@ fn subject(event: &Event) -> Option<Subject> {
     Some(match event {
         Event::RequestSubmitted { request, .. }
         | Event::RequestApproved { request, .. }
+        | Event::RequestEscalated { request, .. }
         | Event::RequestDenied { request, .. }
         | Event::RequestWithdrawn { request, .. }
         | Event::RequestLapsed { request } => Subject::Request(*request),

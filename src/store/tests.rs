@@ -263,7 +263,7 @@ async fn a_store_of_before_there_were_stages_goes_on_with_what_waits_in_it() {
     store.commit(&submits(&pending, 3)).await.unwrap();
     drop(store);
     let raw = rusqlite::Connection::open(&path).unwrap();
-    raw.execute_batch(&format!("{WITHOUT_STAGES} PRAGMA user_version = 2"))
+    raw.execute_batch(&format!("{WITHOUT_STAGES} PRAGMA user_version = 4"))
         .unwrap();
     drop(raw);
     let store = Sqlite::open(&path).unwrap();
