@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::Ask;
-use super::testing::{World, caller};
-use crate::access::{AccessRequest, Session, SessionId};
+use super::testing::{HOUR, World, caller, rules};
+use super::{Ask, Rules};
+use crate::access::{AccessRequest, Grantor, RequestKind, RequestState, Session, SessionId, Stage};
 use crate::audit::Event;
-use crate::store::{Filter, Store};
+use crate::policy::Lists;
+use crate::store::{Filter, Reviews, Store};
 
 const PEOPLE: [&str; 7] = ["maya", "noor", "dana", "lee", "omar", "sam", "iris"];
 const TARGETS: [&str; 2] = ["orders-ro", "billing"];
@@ -22,6 +23,17 @@ enum Step {
     Deny(usize, usize),
     Withdraw(usize, usize),
     Revoke(usize, usize),
+    /// Who, which target; at once, or in so many seconds.
+    BreakGlass(usize, usize),
+    Schedule(usize, usize, u64),
+    Extend(usize, usize, u64),
+    Review(usize, usize),
+    Delegate(usize, usize),
+    EndDelegation(usize, usize),
+    /// Other rules: as at first, with stages, or without requesters.
+    Rules(usize),
+    ReviewSessions,
+    ClockBack(u64),
     Hold(usize, usize),
     Release(usize, usize),
     Pass(u64),
@@ -40,6 +52,15 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Deny(w, n)),
         1 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Withdraw(w, n)),
         2 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Revoke(w, n)),
+        1 => (0..3_usize, 0..TARGETS.len()).prop_map(|(w, t)| Step::BreakGlass(w, t)),
+        2 => (0..3_usize, 0..TARGETS.len(), 1..7200_u64).prop_map(|(w, t, s)| Step::Schedule(w, t, s)),
+        4 => (who.clone(), which.clone(), 1..20_000_u64).prop_map(|(w, n, s)| Step::Extend(w, n, s)),
+        2 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Review(w, n)),
+        2 => (who.clone(), who.clone()).prop_map(|(w, n)| Step::Delegate(w, n)),
+        1 => (who.clone(), who.clone()).prop_map(|(w, n)| Step::EndDelegation(w, n)),
+        2 => (0..3_usize).prop_map(Step::Rules),
+        1 => Just(Step::ReviewSessions),
+        1 => (1..3000_u64).prop_map(Step::ClockBack),
         4 => (who.clone(), which.clone()).prop_map(|(w, n)| Step::Hold(w, n)),
         3 => (who, which).prop_map(|(w, n)| Step::Release(w, n)),
         2 => (1..5000_u64).prop_map(Step::Pass),
@@ -104,6 +125,48 @@ impl Run {
                     self.count_hold(&session.id, "hold_released", (who, released.is_ok()));
                 }
             }
+            Step::BreakGlass(who, target) => {
+                let ask = Ask {
+                    break_glass: true,
+                    ..Ask::new(TARGETS[target].parse().unwrap(), HOUR, "x")
+                };
+                _ = control.submit(&by(who), ask).await;
+            }
+            Step::Schedule(who, target, seconds) => {
+                let start = self.world.clock.now() + Duration::from_secs(seconds);
+                let ask = Ask {
+                    starts_at: Some(start),
+                    ..Ask::new(TARGETS[target].parse().unwrap(), HOUR, "x")
+                };
+                _ = control.submit(&by(who), ask).await;
+            }
+            Step::Extend(who, n, seconds) => {
+                if let Some(session) = self.sessions().await.get(n) {
+                    let longer = Duration::from_secs(seconds);
+                    _ = control.extend(&by(who), session.id, longer, "x").await;
+                }
+            }
+            Step::Review(who, n) => {
+                if let Some(session) = self.sessions().await.get(n) {
+                    _ = control.close_review(&by(who), session.id, "fine").await;
+                }
+            }
+            Step::Delegate(who, to) => {
+                let until = self.world.clock.now() + HOUR;
+                let made = control.delegate(&by(who), &by(to).name, until).await;
+                self.count_delegation((who, to), "delegation_made", made.is_ok());
+            }
+            Step::EndDelegation(who, to) => {
+                let ended = control.end_delegation(&by(who), &by(to).name).await;
+                self.count_delegation((who, to), "delegation_ended", ended.is_ok());
+            }
+            Step::Rules(which) => control.set_rules(other_rules(which)),
+            Step::ReviewSessions => _ = control.review_sessions(None).await,
+            Step::ClockBack(seconds) => {
+                let back = Duration::from_secs(seconds);
+                let now = self.world.clock.now();
+                self.world.clock.set(now - back);
+            }
             Step::Pass(seconds) => self.world.pass(Duration::from_secs(seconds)),
             Step::Patrol => _ = control.patrol().await,
             Step::Audit(broken) if broken != self.audit_broken => {
@@ -115,6 +178,14 @@ impl Run {
             Step::Restart => self = self.restart().await,
         }
         self
+    }
+
+    fn count_delegation(&mut self, (from, to): (usize, usize), kind: &str, done: bool) {
+        if done {
+            assert_ne!(from, to, "nobody stands for themselves");
+            let key = format!("{}-{} {kind}", PEOPLE[from], PEOPLE[to]);
+            *self.holds.entry(key).or_default() += 1;
+        }
     }
 
     fn count_hold(&mut self, session: &SessionId, kind: &str, (who, done): (usize, bool)) {
@@ -156,8 +227,10 @@ impl Run {
         self.world.admission.expire_due();
         let mut live = HashSet::new();
         let mut open = 0;
+        let requests = self.requests().await;
         for session in self.sessions().await {
             assert!(!session.approved_by.is(&session.principal));
+            granted_rightly(&session, &requests);
             let end = format!("{} {:?}", session.expires_at, session.state);
             if session.state.is_final() {
                 self.unchanged(session.id.to_string(), &end);
@@ -172,7 +245,7 @@ impl Run {
         for (hold, _) in self.world.store.holds().await.unwrap() {
             assert!(held.contains_key(&hold.session), "what is held is kept");
         }
-        for request in self.requests().await {
+        for request in requests {
             if request.state.name() != "pending" {
                 self.unchanged(request.id.to_string(), &format!("{:?}", request.state));
             }
@@ -194,7 +267,20 @@ impl Run {
         assert_eq!(self.world.admission.live_sessions(), live);
         let held = self.world.control.held().lock().await.len();
         assert_eq!(self.world.store.holds().await.unwrap().len(), held);
+        self.count_reviews().await;
         self.check_audit(&self.requests().await, &sessions);
+    }
+
+    /// Every broken glass has left a review, and each that is closed was closed once.
+    async fn count_reviews(&mut self) {
+        let broken = |it: &&AccessRequest| it.kind == RequestKind::BreakGlass;
+        let broken = self.requests().await.iter().filter(broken).count();
+        let reviews = self.world.store.reviews(&Filter::default()).await.unwrap();
+        assert_eq!(reviews.len(), broken);
+        for review in reviews.iter().filter(|it| it.state.name() == "closed") {
+            self.holds
+                .insert(format!("{} review_closed", review.session), 1);
+        }
     }
 
     /// Every transition is in the audit exactly once; more often only if hallpass died while the
@@ -206,11 +292,21 @@ impl Run {
             let id = match event {
                 Event::SessionExpired { session, .. }
                 | Event::SessionRevoked { session, .. }
+                | Event::SessionStarted { session, .. }
+                | Event::ReviewClosed { session, .. }
                 | Event::HoldPlaced { session, .. }
                 | Event::HoldReleased { session, .. } => session.to_string(),
+                Event::DelegationMade { from, to, .. } | Event::DelegationEnded { from, to } => {
+                    format!("{from}-{to}")
+                }
+                // How often, the state does not tell.
+                Event::RequestStageApproved { .. } | Event::RequestEscalated { .. } => continue,
                 _ => value["request"].as_str().unwrap().to_owned(),
             };
             let kind = value["type"].as_str().unwrap();
+            if kind == "session_started" {
+                continue;
+            }
             *count.entry(format!("{id} {kind}")).or_default() += 1;
         }
         let mut expected = self.holds.clone();
@@ -235,6 +331,56 @@ impl Run {
             "{count:?}, not {expected:?}"
         );
     }
+}
+
+/// As at first, with stages, or without anybody who may ask.
+fn other_rules(which: usize) -> Rules {
+    let mut rules = rules();
+    match which {
+        0 => {}
+        1 => {
+            let stage = |approvers: &[&str], count| Stage {
+                approvers: approvers.iter().map(|&name| name.to_owned()).collect(),
+                count,
+                escalate_after: Some(Duration::from_secs(600)),
+                escalate_to: vec!["omar".into()],
+            };
+            let stages = vec![stage(&["lee", "dana"], 1), stage(&["@leads"], 1)];
+            for target in rules.targets.values_mut() {
+                target.terms.stages = stages.clone();
+            }
+        }
+        _ => rules.policy = Box::new(Lists::default()),
+    }
+    rules
+}
+
+/// What a session is, its requests have asked for and others, or a policy, have granted: who
+/// approved, in how many stages, for how long altogether.
+fn granted_rightly(session: &Session, requests: &[AccessRequest]) {
+    let of_session = |it: &&AccessRequest| matches!(it.state, RequestState::Approved { session: id, .. } if id == session.id);
+    let mut length = Duration::ZERO;
+    for request in requests.iter().filter(of_session) {
+        let RequestState::Approved { by, .. } = &request.state else {
+            unreachable!("it is approved");
+        };
+        assert_eq!(request.requester, session.principal);
+        let mut people = HashSet::new();
+        for approval in &request.chain.approvals {
+            let both = [Some(&approval.by), approval.on_behalf_of.as_ref()];
+            for person in both.into_iter().flatten() {
+                assert_ne!(*person, request.requester, "nobody approves their own");
+                assert!(people.insert(person.clone()), "nobody approves twice");
+            }
+        }
+        match by {
+            Grantor::People(_) => assert!(request.chain.is_full()),
+            Grantor::Policy(_) => assert!(people.is_empty()),
+        }
+        length += request.granted_duration();
+    }
+    let lasts = Duration::try_from(session.expires_at.duration_since(session.starts_at)).unwrap();
+    assert_eq!(lasts, length, "it ends when it was granted to end");
 }
 
 proptest! {
