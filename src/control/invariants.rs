@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::testing::{HOUR, World, caller, rules};
+use super::testing::{HOUR, World, caller, rules, rules_without_requesters};
 use super::{Ask, Rules};
 use crate::access::{AccessRequest, Grantor, RequestKind, RequestState, Session, SessionId, Stage};
 use crate::audit::Event;
-use crate::policy::Lists;
 use crate::store::{Filter, Reviews, Store};
 
 const PEOPLE: [&str; 7] = ["maya", "noor", "dana", "lee", "omar", "sam", "iris"];
@@ -350,7 +349,7 @@ fn other_rules(which: usize) -> Rules {
                 target.terms.stages = stages.clone();
             }
         }
-        _ => rules.policy = Box::new(Lists::default()),
+        _ => rules = rules_without_requesters(),
     }
     rules
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::testing::{HOUR, World, caller, rules};
+use super::testing::{HOUR, World, caller, rules, rules_without_requesters};
 use super::{Ask, Control, Error};
 use crate::access::{
     Approval, ReasonRule, RequestId, RequestState, Session, SessionId, SessionState, Stage,
@@ -353,12 +353,7 @@ async fn rules_that_change_end_what_they_no_longer_allow_if_that_is_wanted() {
     world.control.recover().await.unwrap();
     let session = world.session().await;
     let permit = world.connect(&session);
-    let nobody = || {
-        let mut rules = rules();
-        rules.policy = Box::new(crate::policy::Lists::default());
-        rules
-    };
-    world.control.set_rules(nobody());
+    world.control.set_rules(rules_without_requesters());
     assert_eq!(world.admission.live_sessions(), 1, "kept");
     assert_eq!(world.control.review_sessions(None).await.unwrap(), 1);
     let ending = permit.ended().await;
@@ -374,15 +369,7 @@ async fn rules_that_change_end_what_they_no_longer_allow_if_that_is_wanted() {
 async fn nobody_is_granted_what_they_may_no_longer_ask_for() {
     let world = World::new();
     let request = world.submit("maya").await;
-    let mut stricter = rules();
-    let mut lists = crate::policy::Lists::default();
-    let grants = crate::policy::Grants {
-        approvers: ["@leads".to_owned()].into(),
-        ..crate::policy::Grants::default()
-    };
-    lists.targets.insert("orders-ro".parse().unwrap(), grants);
-    stricter.policy = Box::new(lists);
-    world.control.set_rules(stricter);
+    world.control.set_rules(rules_without_requesters());
     let refused = world.approve("dana", request).await;
     assert_eq!(
         text(refused),
