@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::testing::{HOUR, World, caller, rules, rules_of};
 use super::{Ask, Rules};
-use crate::access::{AccessRequest, Grantor, RequestKind, RequestState, Session, SessionId, Stage};
+use crate::access::{
+    AccessRequest, Grantor, RequestKind, RequestState, Session, SessionId, SessionState, Stage,
+};
 use crate::audit::Event;
 use crate::store::{Filter, Reviews, Store};
 
@@ -262,7 +264,8 @@ impl Run {
         self.world.control.patrol().await.unwrap();
         self.check().await;
         let sessions = self.sessions().await;
-        let live = sessions.iter().filter(|s| !s.state.is_final()).count();
+        let open = |session: &&Session| session.state == SessionState::Active;
+        let live = sessions.iter().filter(open).count();
         assert_eq!(self.world.admission.live_sessions(), live);
         let held = self.world.control.held().lock().await.len();
         assert_eq!(self.world.store.holds().await.unwrap().len(), held);
