@@ -195,7 +195,11 @@ fn submitted_text(request: &RequestView) -> String {
     if request.state != RequestState::Pending {
         return approved_text(request);
     }
-    let next = format!("{} hallpass approve {}", waits_for(request), request.id);
+    let next = format!(
+        "{} To approve: hallpass approve {}",
+        waits_for(request),
+        request.id
+    );
     format!("{}\n{}", submitted_line(request), paint(DIM, &next))
 }
 

@@ -63,9 +63,17 @@ fn stage(
     let like = "[\"owners\", \"@group\", \"principal\"]";
     section.required("approvers", &raw.approvers, like, |_: &List| Ok(()))?;
     let approvers = names(section, ("approvers", &raw.approvers), owners, people)?;
-    if raw.approvers.as_ref()?.get_ref().is_empty() {
+    if approvers.is_empty() {
         let at = section.at("approvers", &raw.approvers);
-        section.check.error(&at, "is empty: nobody could approve");
+        let written = raw.approvers.as_ref()?.get_ref();
+        // What is wrong with other names is said of each.
+        let message = match written.iter().any(|name| name.get_ref() == OWNERS) {
+            true => "the target has no owners: nobody could approve",
+            false => "is empty: nobody could approve",
+        };
+        if written.iter().all(|name| name.get_ref() == OWNERS) {
+            section.check.error(&at, message);
+        }
     }
     let count = section.optional("count", &raw.count, values::count);
     let after = section.optional(

@@ -697,6 +697,10 @@ fn mistakes_in_stages_are_told_with_their_place() {
         let error = wrong(lines);
         assert!(error.contains(expected), "{lines}\n{error}");
     }
+    let ownerless = TARGET.replace("owners = [\"@leads\", \"dana\"]\n", "");
+    let stage = "[[targets.orders-ro.stages]]\napprovers = [\"owners\"]\n";
+    let errors = errors(&format!("{PRINCIPALS}{ownerless}{stage}"));
+    assert!(errors[0].contains("the target has no owners"), "{errors:?}");
     let pattern = error_of_target("reason_pattern = \"(\"");
     assert!(pattern.contains("is no regular expression"), "{pattern}");
     let hint = error_of_target("reason_hint = \"a ticket\"");

@@ -264,8 +264,8 @@ impl Run {
         self.world.control.patrol().await.unwrap();
         self.check().await;
         let sessions = self.sessions().await;
-        let active = |s: &&Session| s.state == SessionState::Active;
-        let live = sessions.iter().filter(active).count();
+        let open = |session: &&Session| session.state == SessionState::Active;
+        let live = sessions.iter().filter(open).count();
         assert_eq!(self.world.admission.live_sessions(), live);
         let held = self.world.control.held().lock().await.len();
         assert_eq!(self.world.store.holds().await.unwrap().len(), held);
