@@ -33,7 +33,7 @@ pub use delegation::{Delegation, DelegationError};
 pub use grantor::Grantor;
 pub use hold::Hold;
 pub use ids::{ConnectionId, InvalidId, RequestId, SessionId, TokenId};
-pub use principal::{InvalidName, Principal, PrincipalKind, PrincipalName, TargetName};
+pub use principal::{HALLPASS, InvalidName, Principal, PrincipalKind, PrincipalName, TargetName};
 pub use request::{AccessRequest, Circumstances, RequestKind, RequestState};
 pub use review::{Review, ReviewError, ReviewState};
 pub use scope::{Right, Scope, UnknownScope};

@@ -85,6 +85,16 @@ name!(
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
 );
 
+/// What hallpass itself is called where it does what people do; nobody else may be.
+pub const HALLPASS: &str = "hallpass";
+
+impl PrincipalName {
+    /// Whether it is hallpass's own.
+    pub fn is_reserved(&self) -> bool {
+        self.as_str().eq_ignore_ascii_case(HALLPASS)
+    }
+}
+
 /// An authenticated person or service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {

@@ -81,6 +81,9 @@ pub struct Circumstances {
     /// Where they called from, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// How often the session had been extended, of what asks for more of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<u32>,
 }
 
 /// Where a request stands. Everything but `Pending` is final.

@@ -45,6 +45,13 @@ fn principal(section: &mut Section<'_, '_>, name: &str, raw: &RawPrincipal) -> O
     let groups = section.list("groups", &raw.groups, group);
     let groups = groups.unwrap_or_default();
     match name.parse::<PrincipalName>() {
+        Ok(name) if name.is_reserved() => {
+            let at = section.own();
+            section
+                .check
+                .error(&at, "is hallpass's own name".to_owned());
+            None
+        }
         Ok(name) => Some(Principal {
             name,
             groups: groups.into_iter().map(|(_, group)| group).collect(),

@@ -65,7 +65,6 @@ pub use notices::Telling;
 pub use people::{Begun, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
-pub use reexamine::HALLPASS;
 pub use secret::Granted;
 pub use slack::SlackRefusal;
 pub use submit::Ask;

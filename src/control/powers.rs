@@ -146,7 +146,7 @@ impl Control {
                 ticket: request.ticket.as_deref(),
                 requester: Some(&request.requester),
                 stage,
-                extensions: None,
+                extensions: request.circumstances.extensions,
             },
         };
         let decision = rules.decide(&query);

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::access::{Ending, PrincipalName, Session};
+use crate::access::{Ending, HALLPASS, PrincipalName, Session};
 use crate::store::{Change, Filter};
 
 use super::expire::{ended, unless_faster};
 use super::{Control, Error, Identity, Rules, act, to_the_end};
-
-/// Who ends a session that the rules no longer allow.
-pub const HALLPASS: &str = "hallpass";
 
 impl Control {
     /// Replaces targets, policy and who is who, and ends the sessions of those who are no longer

@@ -109,7 +109,8 @@ impl Control {
         let target = target
             .ok_or_else(|| Error::Conflict(format!("{} is no longer a target", session.target)))?;
         let wanted = Wanted::Extension(&session);
-        let request = self.request_of(caller, wanted, target, duration, why)?;
+        let mut request = self.request_of(caller, wanted, target, duration, why)?;
+        request.circumstances.extensions = Some(self.store.extensions(session.id).await?);
         let by = self.admissible(caller, &request).ok_or_else(|| {
             Error::Forbidden(format!("you may not have {} for longer", target.name))
         })?;
@@ -133,6 +134,7 @@ impl Control {
             circumstances: Circumstances {
                 mfa: caller.mfa,
                 address: caller.address,
+                extensions: None,
             },
         };
         let id = RequestId::from_random(random_id());

@@ -270,7 +270,10 @@ permit (
   principal in Group::"engineers",
   action == Action::"extendAlone",
   resource
-) when { context has duration && context.duration <= duration("10m") };
+) when {
+  context has duration && context.duration <= duration("10m") &&
+  context has extensions && context.extensions < 2
+};
 @id("staging-alone")
 permit (
   principal in Group::"engineers",
@@ -369,6 +372,10 @@ impl Store for Faulty {
 
     async fn request(&self, id: RequestId) -> Result<Option<AccessRequest>, StoreError> {
         self.reads()?.request(id).await
+    }
+
+    async fn extensions(&self, session: SessionId) -> Result<u32, StoreError> {
+        self.reads()?.extensions(session).await
     }
 
     async fn requests(&self, filter: &Filter) -> Result<Vec<AccessRequest>, StoreError> {

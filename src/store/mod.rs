@@ -147,6 +147,9 @@ pub trait Store: Accounts + Delegations + Notices + Reviews + Tokens {
     /// The sessions that the filter lets through, the newest first.
     async fn sessions(&self, filter: &Filter) -> Result<Vec<Session>, StoreError>;
 
+    /// How often a session has been extended.
+    async fn extensions(&self, session: SessionId) -> Result<u32, StoreError>;
+
     /// Keeps a hold.
     ///
     /// # Errors

@@ -136,6 +136,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX access_request_escalates ON access_request (escalates_at)
         WHERE escalates_at IS NOT NULL;
     CREATE INDEX access_request_waiting ON access_request (requester) WHERE state = 'pending';
+    CREATE INDEX access_request_extends ON access_request (extends) WHERE extends IS NOT NULL;
     CREATE INDEX session_scheduled ON session (starts_at) WHERE state = 'scheduled';
 
     CREATE TABLE review (

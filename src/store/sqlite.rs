@@ -199,6 +199,15 @@ impl Store for Sqlite {
         self.call(|connection| Ok(holds::all(connection)?)).await
     }
 
+    async fn extensions(&self, session: SessionId) -> Result<u32, StoreError> {
+        let sql = "SELECT count(*) FROM access_request WHERE extends = ?1 AND state = 'approved'";
+        self.call(move |connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            Ok(statement.query_row([session.to_string()], |row| row.get(0))?)
+        })
+        .await
+    }
+
     async fn due(&self, now: Timestamp) -> Result<Due, StoreError> {
         self.call(move |connection| Ok(queries::due(connection, now.as_microsecond())?))
             .await

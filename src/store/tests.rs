@@ -38,6 +38,7 @@ pub(super) fn request(n: u64, requester: &str, target: &str) -> AccessRequest {
         circumstances: Circumstances {
             mfa: true,
             address: Some([192, 0, 2, 1].into()),
+            extensions: None,
         },
         created_at: at(i64::try_from(n).unwrap()),
         lapses_at: at(1000),
@@ -243,7 +244,7 @@ async fn a_store_of_before_there_were_holds_goes_on() {
 const WITHOUT_STAGES: &str = "
     DROP TABLE review; DROP TABLE delegation;
     DROP INDEX access_request_escalates; DROP INDEX access_request_waiting;
-    DROP INDEX session_scheduled;
+    DROP INDEX session_scheduled; DROP INDEX access_request_extends;
     ALTER TABLE access_request DROP COLUMN kind;
     ALTER TABLE access_request DROP COLUMN extends;
     ALTER TABLE access_request DROP COLUMN ticket;

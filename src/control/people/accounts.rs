@@ -171,6 +171,9 @@ impl Control {
 
     /// One name, one way to prove it.
     pub(super) fn must_be_free(&self, name: &PrincipalName) -> Result<(), Error> {
+        if name.is_reserved() {
+            return Err(Error::Conflict(format!("{name} is hallpass's own name")));
+        }
         match self.identity.load().directory.named(name.as_str()) {
             None => Ok(()),
             Some(_) => Err(Error::Conflict(format!(
