@@ -3,6 +3,7 @@
 mod admission;
 mod drain;
 mod expiry;
+mod extension;
 mod load;
 mod notices;
 mod restart;
