@@ -22,6 +22,7 @@ mod handshake;
 mod hostile;
 mod identity;
 mod lifetime;
+mod paths;
 mod recorded;
 mod replay;
 mod shipped;

@@ -5,7 +5,7 @@ mod hook;
 mod mail;
 mod slack;
 mod try_out;
-mod workspace;
+pub(crate) mod workspace;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +22,7 @@ use crate::support::hallpass::{Hallpass, Setup};
 use crate::support::postgres::free_port;
 
 /// How long anything here may take to arrive.
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// Hostile text, as a reason.
 const REASON: &str = "INC-4312 <!channel> <b>bold</b> *x* stuck refunds";
