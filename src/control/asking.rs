@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::access::{Caller, PrincipalName, RequestId, RequestState, SessionId, TargetName};
+use crate::access::{Caller, PrincipalName, RequestId, RequestState, Right, SessionId, TargetName};
 use crate::asking::{Ask, Asked, Declined, Desk, Verdict};
 use crate::secret::Secret;
 
@@ -30,7 +30,7 @@ impl Desk for FrontDesk {
         caller
             .ok()
             .flatten()
-            .filter(|caller| caller.name.as_str() == name)
+            .filter(|caller| caller.name.as_str() == name && caller.has(Right::Request))
     }
 
     async fn ask(&self, caller: &Caller, ask: &Ask) -> Result<Asked, Declined> {

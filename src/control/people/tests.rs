@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 use totp_rs::Builder;
 
 use super::super::testing::{HOUR, World, at, caller, identity, rules, token};
-use super::super::{Ask, Error, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
+use super::super::{
+    Ask, Error, FrontDesk, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn,
+};
 use crate::access::{Caller, Right, Scope, SessionState, TokenOrigin};
+use crate::asking::Desk;
 use crate::audit::Event;
 use crate::identity::StandIn;
 use crate::secret::{Secret, ServerKey};
@@ -698,4 +701,22 @@ fn the_tests_make_codes_as_apps_do() {
         .build()
         .unwrap();
     assert_eq!(code_at(&totp.to_url().unwrap(), at(59)), "287082");
+}
+
+#[tokio::test]
+async fn a_token_lets_its_bearer_connect_only_if_it_lets_them_ask() {
+    let world = World::new();
+    let maya = caller("maya");
+    let desk = FrontDesk(Arc::clone(&world.control));
+    for (right, expected) in [(Right::Read, false), (Right::Request, true)] {
+        let asked = MakeToken {
+            scope: Scope::of(&[right]),
+            ..wanted(None)
+        };
+        let made = world.control.make_token(&maya, asked).await.unwrap();
+        let known = desk.identify("maya", &made.secret, [192, 0, 2, 1].into());
+        assert_eq!(known.await.is_some(), expected, "{right:?}");
+        let other = desk.identify("noor", &made.secret, [192, 0, 2, 1].into());
+        assert!(other.await.is_none(), "another name");
+    }
 }
