@@ -24,7 +24,8 @@ struct World {
 impl World {
     async fn start() -> Self {
         let cluster = Cluster::start();
-        let hallpass = Process::start(Setup::new(&cluster)).await;
+        let setup = Setup::new(&cluster).section("[log]\nfilter = \"trace\"");
+        let hallpass = Process::start(setup).await;
         let login = Login {
             host: "localhost".to_owned(),
             port: hallpass.proxy.port(),
@@ -102,6 +103,35 @@ async fn psql_waits_for_its_approval_and_goes_on() {
         "hallpass: approved by dana; the session ends at ",
     ] {
         assert!(told.contains(words), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_nowhere_in_what_hallpass_writes() {
+    let world = World::start().await;
+    let psql = world.psql("-c hallpass.reason=INC-4312");
+    let request = world.filed().await;
+    world.decide(&request, "approve", json!({})).await;
+    assert!(output(psql).await.status.success());
+    let mut wrong = world.login.clone();
+    wrong.password = "a-canary-token".to_owned();
+    let refused = wrong
+        .psql()
+        .env("PGOPTIONS", "-c hallpass.wait=off")
+        .args(["-c", "select 1"])
+        .output()
+        .unwrap();
+    assert!(said(&refused).contains("no live session lets you in"));
+
+    let mut written = world.hallpass.log();
+    written += &world.hallpass.ops("/metrics").await.1;
+    let data = world.hallpass.folder().join("data/audit");
+    for file in std::fs::read_dir(data).unwrap() {
+        written += &String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap());
+    }
+    assert!(written.contains("INC-4312"), "it looks in the right place");
+    for secret in [&*token("noor"), "a-canary-token"] {
+        assert!(!written.contains(secret), "{secret}");
     }
 }
 
