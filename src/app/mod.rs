@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ListenerTls};
 use crate::control::{self, Control, FrontDesk};
 use crate::http::{api, ops};
-use crate::proxy::{self, Cancels, Denials, Listener, Proxy, Targets, TcpDialer};
+use crate::proxy::{self, Cancels, Denials, Listener, Proxy, Targets, TcpDialer, Waiting};
 use crate::store::Sqlite;
 use crate::telemetry::{Metrics, logging};
 use crate::tls::ServerTls;
@@ -316,6 +316,7 @@ impl Parts {
             targets,
             admission: Arc::clone(&admission),
             desk: Arc::new(FrontDesk(Arc::clone(&control))),
+            waiting: Waiting::default(),
             recorder: recorder.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),

@@ -98,7 +98,7 @@ impl From<ReviewError> for Error {
     fn from(error: ReviewError) -> Self {
         let text = error.to_string();
         match error {
-            ReviewError::Closed => Self::Conflict(text),
+            ReviewError::Closed | ReviewError::Live => Self::Conflict(text),
             ReviewError::Own => Self::Forbidden(text),
             ReviewError::NoNote => Self::Invalid(text),
         }

@@ -229,7 +229,11 @@ impl Control {
         let own = principal.name == notice.who;
         match notice.kind {
             Kind::Submitted | Kind::Escalated | Kind::BreakGlass => {
-                let caller = Caller::new(principal.clone());
+                let caller = Caller {
+                    // They could.
+                    mfa: true,
+                    ..Caller::new(principal.clone())
+                };
                 !own && self.may(&caller, Action::Approve, &notice.target)
             }
             Kind::Approved | Kind::Denied | Kind::Lapsed | Kind::Extended | Kind::Revoked => {

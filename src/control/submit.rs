@@ -114,6 +114,10 @@ impl Control {
         let by = self.admissible(caller, &request).ok_or_else(|| {
             Error::Forbidden(format!("you may not have {} for longer", target.name))
         })?;
+        // What nobody approved, nobody prolongs unasked.
+        let first = self.store.request(session.request).await?;
+        let broken = first.is_none_or(|it| it.kind == RequestKind::BreakGlass);
+        let by = by.filter(|_| !broken);
         let request = self.keep(request, by, Some(session)).await?;
         Ok(self.full_status(false, request))
     }

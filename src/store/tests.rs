@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::{Act, Change, Delegations, Filter, Reviews, Sqlite, Store, StoreError, Visible, Write};
 use crate::access::{
-    AccessRequest, Approver, Chain, Circumstances, Delegation, Hold, Principal, PrincipalKind,
-    RequestId, RequestKind, RequestState, Review, Session, SessionId, SessionState,
+    AccessRequest, Approver, Caller, Chain, Circumstances, Delegation, Hold, Principal,
+    PrincipalKind, PrincipalName, RequestId, RequestKind, RequestState, Review, Session, SessionId,
+    SessionState,
 };
 use crate::audit::Event;
 
@@ -342,8 +343,10 @@ async fn a_review_is_open_until_it_is_closed_and_is_closed_once() {
 async fn there_is_one_delegation_between_two_and_it_ends_by_itself() {
     let (_dir, path) = temporary();
     let store = Sqlite::open(&path).unwrap();
-    let name = |name: &str| name.parse().unwrap();
-    let until = |to: &str, end| Delegation::new(name("dana"), name(to), at(end), at(1)).unwrap();
+    let name = |name: &str| name.parse::<PrincipalName>().unwrap();
+    let until = |to: &str, end| {
+        Delegation::new(&Caller::new(principal("dana")), name(to), at(end), at(1)).unwrap()
+    };
     for delegation in [until("lee", 50), until("lee", 60), until("omar", 30)] {
         store.delegate(&delegation, &act(1)).await.unwrap();
     }
