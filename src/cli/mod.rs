@@ -17,6 +17,7 @@ mod extend;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod highlight;
 mod human;
+mod inbox;
 mod login;
 mod logout;
 mod moment;
@@ -32,6 +33,7 @@ mod review;
 mod serve;
 mod sessions;
 mod settings;
+mod spans;
 mod strings;
 mod targets;
 mod token;
@@ -146,6 +148,7 @@ enum Command {
     Request(requests::RequestArgs),
     Requests(requests::RequestsArgs),
     Show(requests::ShowArgs),
+    Inbox(inbox::InboxArgs),
     Approve(requests::ApproveArgs),
     Deny(requests::DenyArgs),
     Withdraw(requests::WithdrawArgs),
@@ -206,6 +209,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
         Command::Request(args) => requests::request(global, args).await,
         Command::Requests(args) => requests::list(global, &args).await,
         Command::Show(args) => requests::show(global, &args).await,
+        Command::Inbox(args) => inbox::run(global, args).await,
         Command::Approve(args) => requests::approve(global, args).await,
         Command::Deny(args) => requests::deny(global, args).await,
         Command::Withdraw(args) => requests::withdraw(global, &args).await,
@@ -291,6 +295,8 @@ mod tests {
             "hallpass request orders-ro --for 30m --reason why --break-glass",
             "hallpass requests --all",
             "hallpass show req-4m0t8z1kqc7e",
+            "hallpass inbox",
+            "hallpass inbox --plain",
             "hallpass extend orders-ro --for 30m --reason why --wait",
             "hallpass extend ses-4m0t8z1kqc7e --for 30m --reason why",
             "hallpass done",

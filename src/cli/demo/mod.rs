@@ -167,7 +167,7 @@ fn invitation(place: &Place) -> String {
     [
         format!("\n{}", paint(BOLD, "Now you: both stay up")),
         command(Person::Maya, "connect orders-ro"),
-        command(Person::Dana, "sessions"),
+        command(Person::Dana, "inbox"),
         format!("metrics  {}", place.ops_url("metrics")),
         format!("audit    {}", place.audit().display()),
         paint(DIM, kept),

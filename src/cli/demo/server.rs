@@ -133,6 +133,7 @@ token_sha256 = "{token_sha256}"
 }
 
 fn target(name: &str, role: &str, description: &str, port: u16) -> String {
+    let read_only = role.ends_with("_ro");
     format!(
         r#"[targets.{name}]
 description = "{description}"
@@ -142,6 +143,7 @@ user = "{role}"
 password = {{ file = "{name}.password" }}
 tls = "off"
 databases = ["{DATABASE}"]
+read_only = {read_only}
 "#
     )
 }

@@ -112,7 +112,7 @@ impl Story<'_> {
 
     async fn approved(&mut self, request: &str) -> Result<String, CliError> {
         self.stage.act("Dana, who may, approves")?;
-        let waiting = self.hallpass(Person::Dana, &["requests"]).await?;
+        let waiting = self.hallpass(Person::Dana, &["inbox"]).await?;
         self.stage
             .check(waiting.text.contains(request), "she sees who asks, and why")?;
         self.grant(request).await

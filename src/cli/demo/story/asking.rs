@@ -73,7 +73,7 @@ impl Story<'_> {
 
     /// The request, once Dana sees it.
     async fn seen(&mut self) -> Result<String, CliError> {
-        let list = self.hallpass(Person::Dana, &["requests"]).await?;
+        let list = self.hallpass(Person::Dana, &["inbox"]).await?;
         let id = list.id("req-").filter(|_| list.code == 0);
         self.stage
             .check(id.is_some(), "Dana sees it as any other request")?;
