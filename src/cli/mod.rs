@@ -38,6 +38,7 @@ mod strings;
 mod targets;
 mod token;
 mod user;
+mod welcome;
 mod whoami;
 
 use std::path::PathBuf;
@@ -61,7 +62,7 @@ type Done = Result<u8, CliError>;
 pub struct Cli {
     #[command(flatten)]
     global: Global,
-    /// None: prints where to begin.
+    /// None: says what to do next.
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -75,19 +76,6 @@ Examples:
   hallpass demo
 
 `hallpass COMMAND --help` shows what a command takes, with examples.";
-
-const WELCOME: &str = "\
-hallpass lets you into PostgreSQL for as long as you need it: you ask, somebody approves, every
-statement is recorded, and the session ends by itself.
-
-  See it work       hallpass demo
-  Ask for access    hallpass request TARGET --for 30m --reason \"why\" --wait
-  Then              hallpass connect TARGET
-  Approve others    hallpass requests, then hallpass approve ID
-  Run a server      hallpass serve --config hallpass.toml
-
-Sign in first: `hallpass login` (it writes down where the server is and who you are; HALLPASS_URL and
-HALLPASS_TOKEN_FILE win over it). Everything else: hallpass --help";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -186,7 +174,7 @@ impl Cli {
 /// Runs every command but `serve`, and reports what went wrong.
 pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        None => out::print(WELCOME).map(|()| 0),
+        None => welcome::run(&cli.global).await,
         Some(command) => dispatch(&cli.global, command).await,
     };
     finish(done)
