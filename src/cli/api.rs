@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::error::CliError;
 use super::out::{self, WARN, paint};
 use super::settings::Settings;
-use crate::access::{PrincipalName, RequestId, SessionId, TokenId};
+use crate::access::{PrincipalName, RequestId, SessionId, TargetName, TokenId};
 use crate::http::types::{
     AccountView, Approve, Approved, BeginOidc, ChangePassword, CloseReview, ConfirmTotp,
     ConnectionView, CreateAccount, CreateToken, Delegate, Delegation, Done, ExplainPolicy,
@@ -231,6 +231,21 @@ impl Api {
     pub(super) async fn sessions(&self, all: bool) -> Result<Vec<SessionView>, CliError> {
         let state = if all { "all" } else { "live" };
         self.get(&format!("sessions?state={state}")).await
+    }
+
+    /// All sessions of somebody for a target, the newest first.
+    pub(super) async fn sessions_of(
+        &self,
+        principal: &PrincipalName,
+        target: &TargetName,
+    ) -> Result<Vec<SessionView>, CliError> {
+        let query = [
+            ("state", "all"),
+            ("principal", principal.as_str()),
+            ("target", target.as_str()),
+        ];
+        self.send(self.http.get(self.address("sessions")).query(&query))
+            .await
     }
 
     pub(super) async fn revoke(

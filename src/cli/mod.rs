@@ -17,6 +17,7 @@ mod extend;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod highlight;
 mod human;
+mod inbox;
 mod login;
 mod logout;
 mod moment;
@@ -32,10 +33,12 @@ mod review;
 mod serve;
 mod sessions;
 mod settings;
+mod spans;
 mod strings;
 mod targets;
 mod token;
 mod user;
+mod welcome;
 mod whoami;
 
 use std::path::PathBuf;
@@ -59,7 +62,7 @@ type Done = Result<u8, CliError>;
 pub struct Cli {
     #[command(flatten)]
     global: Global,
-    /// None: prints where to begin.
+    /// None: says what to do next.
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -73,19 +76,6 @@ Examples:
   hallpass demo
 
 `hallpass COMMAND --help` shows what a command takes, with examples.";
-
-const WELCOME: &str = "\
-hallpass lets you into PostgreSQL for as long as you need it: you ask, somebody approves, every
-statement is recorded, and the session ends by itself.
-
-  See it work       hallpass demo
-  Ask for access    hallpass request TARGET --for 30m --reason \"why\" --wait
-  Then              hallpass connect TARGET
-  Approve others    hallpass requests, then hallpass approve ID
-  Run a server      hallpass serve --config hallpass.toml
-
-Sign in first: `hallpass login` (it writes down where the server is and who you are; HALLPASS_URL and
-HALLPASS_TOKEN_FILE win over it). Everything else: hallpass --help";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -146,6 +136,7 @@ enum Command {
     Request(requests::RequestArgs),
     Requests(requests::RequestsArgs),
     Show(requests::ShowArgs),
+    Inbox(inbox::InboxArgs),
     Approve(requests::ApproveArgs),
     Deny(requests::DenyArgs),
     Withdraw(requests::WithdrawArgs),
@@ -183,7 +174,7 @@ impl Cli {
 /// Runs every command but `serve`, and reports what went wrong.
 pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        None => out::print(WELCOME).map(|()| 0),
+        None => welcome::run(&cli.global).await,
         Some(command) => dispatch(&cli.global, command).await,
     };
     finish(done)
@@ -206,6 +197,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
         Command::Request(args) => requests::request(global, args).await,
         Command::Requests(args) => requests::list(global, &args).await,
         Command::Show(args) => requests::show(global, &args).await,
+        Command::Inbox(args) => inbox::run(global, args).await,
         Command::Approve(args) => requests::approve(global, args).await,
         Command::Deny(args) => requests::deny(global, args).await,
         Command::Withdraw(args) => requests::withdraw(global, &args).await,
@@ -291,6 +283,8 @@ mod tests {
             "hallpass request orders-ro --for 30m --reason why --break-glass",
             "hallpass requests --all",
             "hallpass show req-4m0t8z1kqc7e",
+            "hallpass inbox",
+            "hallpass inbox --plain",
             "hallpass extend orders-ro --for 30m --reason why --wait",
             "hallpass extend ses-4m0t8z1kqc7e --for 30m --reason why",
             "hallpass done",

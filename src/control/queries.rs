@@ -157,7 +157,25 @@ impl Control {
         caller: &Caller,
         live_only: bool,
     ) -> Result<Vec<SessionStatus>, Error> {
-        let filter = self.visible(caller, live_only).await?;
+        self.sessions_of(caller, live_only, None, None).await
+    }
+
+    /// As [`Control::sessions`], only of this holder and for this target, where they are given.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn sessions_of(
+        &self,
+        caller: &Caller,
+        live_only: bool,
+        principal: Option<PrincipalName>,
+        target: Option<TargetName>,
+    ) -> Result<Vec<SessionStatus>, Error> {
+        let filter = Filter {
+            principal,
+            target,
+            ..self.visible(caller, live_only).await?
+        };
         let sessions = self.store.sessions(&filter).await?;
         let mut counts: HashMap<SessionId, usize> = HashMap::new();
         for connection in self.admission.connections() {
@@ -220,6 +238,7 @@ impl Control {
                 targets: rules.targets.keys().filter(seen).cloned().collect(),
             }),
             limit: Some(LIST),
+            ..Filter::default()
         })
     }
 }

@@ -51,6 +51,12 @@ pub struct TargetView {
     pub default_database: String,
     /// The longest session.
     pub max_duration: String,
+    /// Where it belongs: `production`, `staging`, ...
+    #[serde(default)]
+    pub environment: String,
+    /// Whether its role is said to only read.
+    #[serde(default)]
+    pub read_only: bool,
     /// Whether the caller may request it.
     pub may_request: bool,
     /// Whether the caller may approve requests for it.

@@ -105,6 +105,10 @@ pub struct Filter {
     pub open_only: bool,
     /// Only what this principal may see; `None`: everything.
     pub visible: Option<Visible>,
+    /// Only what is this principal's; `None`: anybody's.
+    pub principal: Option<PrincipalName>,
+    /// Only what is for this target; `None`: for any.
+    pub target: Option<TargetName>,
     /// At most so many, the newest first; `None`: all.
     pub limit: Option<u32>,
 }

@@ -66,6 +66,8 @@ pub(super) fn select(
         "SELECT {columns} FROM {table} WHERE {open}
            AND (:principal IS NULL OR {owner} = :principal
                 OR target IN (SELECT value FROM json_each(:targets)))
+           AND (:owner IS NULL OR {owner} = :owner)
+           AND (:target IS NULL OR target = :target)
          ORDER BY {order} DESC, rowid DESC LIMIT :limit"
     )
 }
@@ -83,6 +85,8 @@ pub(super) fn list<T>(
         named_params! {
             ":principal": visible.map(|visible| visible.principal.as_str()),
             ":targets": rows::to_json(&targets)?,
+            ":owner": filter.principal.as_ref().map(PrincipalName::as_str),
+            ":target": filter.target.as_ref().map(TargetName::as_str),
             // SQLite takes a negative limit as none.
             ":limit": filter.limit.map_or(-1, i64::from),
         },

@@ -386,6 +386,17 @@ async fn lists_show_the_newest_first_and_only_what_may_be_seen() {
     let ids =
         |wanted: &[u64]| -> Vec<_> { wanted.iter().map(|&n| RequestId::from_random(n)).collect() };
     assert_eq!(found(Filter::default()).await, ids(&[4, 3, 2, 1]));
+    let of = |principal: &str, target: &str| Filter {
+        principal: Some(principal.parse().unwrap()),
+        target: Some(target.parse().unwrap()),
+        ..Filter::default()
+    };
+    for request in store.requests(&Filter::default()).await.unwrap() {
+        let (who, what) = (request.requester.as_str(), request.target.as_str());
+        assert!(found(of(who, what)).await.contains(&request.id));
+        assert!(found(of("sam", what)).await.is_empty());
+        assert!(found(of(who, "z")).await.is_empty());
+    }
     let visible = |who: &str, targets: &[&str]| Visible {
         principal: who.parse().unwrap(),
         targets: targets.iter().map(|name| name.parse().unwrap()).collect(),
@@ -394,6 +405,7 @@ async fn lists_show_the_newest_first_and_only_what_may_be_seen() {
         open_only,
         visible: Some(visible),
         limit,
+        ..Filter::default()
     };
     assert_eq!(
         found(filter(false, visible("noor", &[]), None)).await,

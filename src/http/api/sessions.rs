@@ -13,7 +13,7 @@ use super::super::types::{
     ConnectionView, Extend, Reason, RequestView, SessionSecret, SessionView,
 };
 use super::{ApiState, views};
-use crate::access::SessionId;
+use crate::access::{PrincipalName, SessionId, TargetName};
 use crate::control::Error;
 
 #[derive(Deserialize)]
@@ -21,6 +21,8 @@ use crate::control::Error;
 pub(super) struct List {
     #[serde(default)]
     state: ListState,
+    principal: Option<PrincipalName>,
+    target: Option<TargetName>,
 }
 
 #[derive(Deserialize, Default, PartialEq)]
@@ -31,14 +33,16 @@ enum ListState {
     All,
 }
 
-/// `GET sessions?state=live|all`
+/// `GET sessions?state=live|all&principal=..&target=..`
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     Query(list): Query<List>,
 ) -> Result<Answer<Vec<SessionView>>, Rejection> {
     let live_only = list.state == ListState::Live;
-    let sessions = state.control.sessions(&caller, live_only).await?;
+    let (who, what) = (list.principal, list.target);
+    let sessions = state.control.sessions_of(&caller, live_only, who, what);
+    let sessions = sessions.await?;
     Ok(Answer(sessions.into_iter().map(views::session).collect()))
 }
 
