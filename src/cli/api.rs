@@ -14,12 +14,12 @@ use super::out::{self, WARN, paint};
 use super::settings::Settings;
 use crate::access::{PrincipalName, RequestId, SessionId, TargetName, TokenId};
 use crate::http::types::{
-    AccountView, Approve, Approved, BeginOidc, ChangePassword, CloseReview, ConfirmTotp,
-    ConnectionView, CreateAccount, CreateToken, Delegate, Delegation, Done, ExplainPolicy,
-    Explanation, Extend, FinishOidc, Groups, HoldView, Login, NewToken, NotifyTest, OidcBegun,
-    PolicyView, Problem, Reason, RecoveryCodes, RequestView, Reset, ReviewView, SessionSecret,
-    SessionView, SetUp, ShowPassword, StatementsQuery, StatementsView, SubmitRequest, TargetView,
-    TokenView, TotpBegun, TriedChannel, Whoami,
+    AccountView, Approve, Approved, BeginOidc, ChangePassword, CloseReview, ConfigSummary,
+    ConfirmTotp, ConnectionView, CreateAccount, CreateToken, Delegate, Delegation, Done,
+    ExplainPolicy, Explanation, Extend, FinishOidc, Groups, HoldView, Login, NewToken, NotifyTest,
+    OidcBegun, PolicyView, Problem, Reason, RecoveryCodes, RequestView, Reset, ReviewView,
+    SessionSecret, SessionView, SetUp, ShowPassword, StatementsQuery, StatementsView,
+    SubmitRequest, TargetView, TokenView, TotpBegun, TriedChannel, Whoami,
 };
 use crate::secret::Secret;
 
@@ -173,6 +173,10 @@ impl Api {
 
     pub(super) async fn policy(&self) -> Result<PolicyView, CliError> {
         self.get("policy").await
+    }
+
+    pub(super) async fn config_summary(&self) -> Result<ConfigSummary, CliError> {
+        self.get("config/summary").await
     }
 
     pub(super) async fn explain(&self, asked: &ExplainPolicy) -> Result<Explanation, CliError> {

@@ -186,7 +186,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
     }
     match command {
         Command::Serve(_) => Err(CliError::Usage("`serve` is run by itself".into())),
-        Command::Config(args) => config::run(global, &args),
+        Command::Config(args) => config::run(global, args).await,
         Command::Policy(args) => policy::run(global, args).await,
         Command::Token(args) => token::run(global, args).await,
         Command::Login(args) => login::run(global, args).await,
@@ -254,6 +254,7 @@ mod tests {
             "hallpass",
             "hallpass serve --config config/hallpass.toml",
             "hallpass config check",
+            "hallpass config diff --config c --against old",
             "hallpass policy check policies",
             "hallpass policy explain --principal maya --action request --target orders-ro --for 2h",
             "hallpass policy show --config hallpass.toml -o json",

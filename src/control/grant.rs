@@ -62,6 +62,9 @@ impl Control {
         let Some(principal) = self.known().get(requester).cloned() else {
             return Err(format!("{requester} is no longer known here"));
         };
+        if !self.rules.load().targets.contains_key(&request.target) {
+            return Err(format!("{} is no longer a target", request.target));
+        }
         let caller = Caller {
             mfa: request.circumstances.mfa,
             address: request.circumstances.address,

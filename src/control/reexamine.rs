@@ -12,8 +12,9 @@ use super::{Control, Error, Identity, Rules, act, to_the_end};
 
 impl Control {
     /// Replaces targets, policy and who is who, and ends the sessions of those who are no longer
-    /// there or no longer in the groups that they were in, if they may no longer have them; with
-    /// `revoke`, all sessions that may no longer be. How many it ended.
+    /// there or no longer in the groups that they were in, if they may no longer have them, and
+    /// those for targets that are gone; with `revoke`, all sessions that may no longer be. How many
+    /// it ended.
     ///
     /// # Errors
     /// If the store fails; what could be ended is.
@@ -23,21 +24,17 @@ impl Control {
         identity: Identity,
         revoke: bool,
     ) -> Result<usize, Error> {
-        self.rules.store(Arc::new(rules));
+        let rules = Arc::new(rules);
+        self.rules.store(Arc::clone(&rules));
         self.identity.store(Arc::new(identity));
         let old = self.known();
         self.look_around().await?;
-        if revoke {
-            return self.review_sessions(None).await;
-        }
         let new = self.known();
-        let mut ended = 0;
-        for (name, principal) in old.iter() {
-            if new.get(name) != Some(principal) {
-                ended += self.review_sessions(Some(name)).await?;
-            }
-        }
-        Ok(ended)
+        self.review_some(|session| {
+            let (name, target) = (&session.principal, &session.target);
+            revoke || old.get(name) != new.get(name) || !rules.targets.contains_key(target)
+        })
+        .await
     }
 
     /// Asks the policy again for every live session, or those of one holder, as it was asked when
@@ -49,13 +46,21 @@ impl Control {
         self: &Arc<Self>,
         holder: Option<&PrincipalName>,
     ) -> Result<usize, Error> {
+        self.review_some(|session| holder.is_none_or(|holder| *holder == session.principal))
+            .await
+    }
+
+    async fn review_some(
+        self: &Arc<Self>,
+        concerned: impl Fn(&Session) -> bool,
+    ) -> Result<usize, Error> {
         let live = Filter {
             open_only: true,
             ..Filter::default()
         };
         let (mut count, mut failed) = (0, None);
         for session in self.store.sessions(&live).await? {
-            if holder.is_some_and(|holder| *holder != session.principal) {
+            if !concerned(&session) {
                 continue;
             }
             let control = Arc::clone(self);
@@ -130,6 +135,7 @@ impl Control {
     }
 }
 
+/// hallpass itself.
 pub(super) fn hallpass() -> PrincipalName {
     HALLPASS.parse().expect("it is a valid name")
 }

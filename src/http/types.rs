@@ -2,6 +2,7 @@
 //!
 //! Times are RFC 3339; durations are text like `30m` or `1h 30m`.
 
+mod configuration;
 mod people;
 
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ use crate::control::{Action, PolicyFile};
 /// The answer to `POST /api/v1/policy/explain`.
 pub use crate::control::Explanation;
 
+pub use configuration::*;
 pub use people::*;
 
 /// `GET /api/v1/whoami`

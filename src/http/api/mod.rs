@@ -1,6 +1,7 @@
 //! The REST API, `/api/v1`. Handlers translate; what may be done is decided in `control`.
 
 mod audit;
+mod config;
 mod delegations;
 mod holds;
 mod identity;
@@ -132,6 +133,7 @@ fn routes() -> Router<ApiState> {
         .route("/targets", get(identity::targets))
         .route("/policy", get(policy::show))
         .route("/policy/explain", post(policy::explain))
+        .route("/config/summary", get(config::summary))
         .route("/requests", get(requests::list).post(requests::submit))
         .route("/requests/{id}", get(requests::show))
         .route("/requests/{id}/approve", post(requests::approve))
