@@ -7,11 +7,12 @@ use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
 use super::super::extract::{Json, Query, duration};
 use super::super::problem::Rejection;
-use super::super::types::{Approve, Approved, Reason, RequestView, SubmitRequest};
+use super::super::types::{Approve, Approved, DurationText, Reason, RequestView, SubmitRequest};
 use super::{ApiState, views};
 use crate::access::RequestId;
 use crate::control::{Ask, Error};
@@ -19,14 +20,16 @@ use crate::control::{Ask, Error};
 /// The longest wait for a decision that may be asked for.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct List {
     #[serde(default)]
+    #[param(inline)]
     state: ListState,
 }
 
-#[derive(Deserialize, Default, PartialEq)]
+#[derive(Deserialize, Default, PartialEq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ListState {
     #[default]
@@ -34,7 +37,14 @@ enum ListState {
     All,
 }
 
-/// `GET requests?state=pending|all`
+/// Pending requests, or all.
+#[utoipa::path(
+    get,
+    path = "/requests",
+    operation_id = "listRequests",
+    tag = "requests",
+    responses((status = 200, body = Vec<RequestView>)),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -45,7 +55,14 @@ pub(super) async fn list(
     Ok(Answer(requests.into_iter().map(views::request).collect()))
 }
 
-/// `POST requests`
+/// Ask for access.
+#[utoipa::path(
+    post,
+    path = "/requests",
+    operation_id = "submitRequest",
+    tag = "requests",
+    responses((status = 201, body = RequestView)),
+)]
 pub(super) async fn submit(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -64,13 +81,24 @@ pub(super) async fn submit(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(view)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wait {
+    /// How long to wait for a decision, at most 30s.
+    #[param(value_type = Option<DurationText>)]
     wait: Option<String>,
 }
 
-/// `GET requests/{id}?wait=20s`: with `wait`, answers when it is decided, or after that time.
+/// A request; with `wait`, answered when it is decided, or after that time.
+#[utoipa::path(
+    get,
+    path = "/requests/{id}",
+    operation_id = "showRequest",
+    tag = "requests",
+    params(("id" = RequestId, Path)),
+    responses((status = 200, body = RequestView)),
+)]
 pub(super) async fn show(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -80,7 +108,7 @@ pub(super) async fn show(
     let (id, wait) = (parse(&id)?, wait.as_deref().map(duration).transpose()?);
     let wait = wait.unwrap_or_default();
     if wait > MAX_WAIT {
-        return Err(Rejection::invalid("a call waits for at most 30s"));
+        return Err(Rejection::unprocessable("a call waits for at most 30s"));
     }
     let status = tokio::select! {
         status = state.control.decided_request(&caller, id, wait) => status?,
@@ -89,7 +117,15 @@ pub(super) async fn show(
     Ok(Answer(views::request(status)))
 }
 
-/// `POST requests/{id}/approve`
+/// Approve a request.
+#[utoipa::path(
+    post,
+    path = "/requests/{id}/approve",
+    operation_id = "approveRequest",
+    tag = "requests",
+    params(("id" = RequestId, Path)),
+    responses((status = 200, body = Approved)),
+)]
 pub(super) async fn approve(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -104,7 +140,15 @@ pub(super) async fn approve(
     }))
 }
 
-/// `POST requests/{id}/deny`
+/// Deny a request.
+#[utoipa::path(
+    post,
+    path = "/requests/{id}/deny",
+    operation_id = "denyRequest",
+    tag = "requests",
+    params(("id" = RequestId, Path)),
+    responses((status = 200, body = RequestView)),
+)]
 pub(super) async fn deny(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -115,11 +159,19 @@ pub(super) async fn deny(
     Ok(Answer(views::request(denied)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
-/// `POST requests/{id}/withdraw`
+/// Take one's own request back.
+#[utoipa::path(
+    post,
+    path = "/requests/{id}/withdraw",
+    operation_id = "withdrawRequest",
+    tag = "requests",
+    params(("id" = RequestId, Path)),
+    responses((status = 200, body = RequestView)),
+)]
 pub(super) async fn withdraw(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

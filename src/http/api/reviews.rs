@@ -3,6 +3,7 @@
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
 use super::super::extract::{Json, Query};
@@ -12,14 +13,16 @@ use super::{ApiState, views};
 use crate::access::SessionId;
 use crate::control::Error;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct List {
     #[serde(default)]
+    #[param(inline)]
     state: ListState,
 }
 
-#[derive(Deserialize, Default, PartialEq)]
+#[derive(Deserialize, Default, PartialEq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ListState {
     #[default]
@@ -27,7 +30,14 @@ enum ListState {
     All,
 }
 
-/// `GET reviews?state=open|all`
+/// Open reviews of broken glass, or all.
+#[utoipa::path(
+    get,
+    path = "/reviews",
+    operation_id = "listReviews",
+    tag = "reviews",
+    responses((status = 200, body = Vec<ReviewView>)),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -38,7 +48,15 @@ pub(super) async fn list(
     Ok(Answer(reviews.into_iter().map(views::review).collect()))
 }
 
-/// `POST reviews/{session}/close`
+/// Close a review.
+#[utoipa::path(
+    post,
+    path = "/reviews/{session}/close",
+    operation_id = "closeReview",
+    tag = "reviews",
+    params(("session" = SessionId, Path)),
+    responses((status = 200, body = ReviewView)),
+)]
 pub(super) async fn close(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
 use super::super::extract::{self, Json, Query};
@@ -16,14 +17,16 @@ use super::{ApiState, views};
 use crate::access::SessionId;
 use crate::control::Error;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct List {
     #[serde(default)]
+    #[param(inline)]
     state: ListState,
 }
 
-#[derive(Deserialize, Default, PartialEq)]
+#[derive(Deserialize, Default, PartialEq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ListState {
     #[default]
@@ -31,7 +34,14 @@ enum ListState {
     All,
 }
 
-/// `GET sessions?state=live|all`
+/// Live sessions, or all.
+#[utoipa::path(
+    get,
+    path = "/sessions",
+    operation_id = "listSessions",
+    tag = "sessions",
+    responses((status = 200, body = Vec<SessionView>)),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -42,7 +52,15 @@ pub(super) async fn list(
     Ok(Answer(sessions.into_iter().map(views::session).collect()))
 }
 
-/// `GET sessions/{id}`
+/// A session.
+#[utoipa::path(
+    get,
+    path = "/sessions/{id}",
+    operation_id = "showSession",
+    tag = "sessions",
+    params(("id" = SessionId, Path)),
+    responses((status = 200, body = SessionView)),
+)]
 pub(super) async fn show(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -52,7 +70,15 @@ pub(super) async fn show(
     Ok(Answer(views::session(session)))
 }
 
-/// `POST sessions/{id}/revoke`
+/// End a session, and its connections with it.
+#[utoipa::path(
+    post,
+    path = "/sessions/{id}/revoke",
+    operation_id = "revokeSession",
+    tag = "sessions",
+    params(("id" = SessionId, Path)),
+    responses((status = 200, body = SessionView)),
+)]
 pub(super) async fn revoke(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -63,7 +89,15 @@ pub(super) async fn revoke(
     Ok(Answer(views::session(revoked)))
 }
 
-/// `POST sessions/{id}/extend`
+/// Ask for more time in a session.
+#[utoipa::path(
+    post,
+    path = "/sessions/{id}/extend",
+    operation_id = "extendSession",
+    tag = "sessions",
+    params(("id" = SessionId, Path)),
+    responses((status = 201, body = RequestView)),
+)]
 pub(super) async fn extend(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -77,7 +111,15 @@ pub(super) async fn extend(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(view)))
 }
 
-/// `POST sessions/{id}/secret`
+/// All that a client needs to connect.
+#[utoipa::path(
+    post,
+    path = "/sessions/{id}/secret",
+    operation_id = "readSecret",
+    tag = "sessions",
+    params(("id" = SessionId, Path)),
+    responses((status = 200, body = SessionSecret)),
+)]
 pub(super) async fn secret(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -88,7 +130,14 @@ pub(super) async fn secret(
     Ok(Answer(views::secret(granted, &endpoint)))
 }
 
-/// `GET connections`
+/// Open connections.
+#[utoipa::path(
+    get,
+    path = "/connections",
+    operation_id = "listConnections",
+    tag = "sessions",
+    responses((status = 200, body = Vec<ConnectionView>)),
+)]
 pub(super) async fn connections(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

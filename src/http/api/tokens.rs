@@ -4,22 +4,26 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
 use super::super::extract::{Json, Query, duration};
 use super::super::problem::Rejection;
 use super::super::types::{CreateToken, NewToken, TokenView};
 use super::{ApiState, views};
+use crate::access::TokenId;
 use crate::control::{Error, MakeToken};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct List {
     #[serde(default)]
+    #[param(inline)]
     owner: Owner,
 }
 
-#[derive(Deserialize, Default, PartialEq)]
+#[derive(Deserialize, Default, PartialEq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Owner {
     #[default]
@@ -27,7 +31,14 @@ enum Owner {
     Anybody,
 }
 
-/// `GET tokens?owner=me|anybody`
+/// One's own API tokens, or everybody's.
+#[utoipa::path(
+    get,
+    path = "/tokens",
+    operation_id = "listTokens",
+    tag = "tokens",
+    responses((status = 200, body = Vec<TokenView>)),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -38,7 +49,14 @@ pub(super) async fn list(
     Ok(Answer(tokens.into_iter().map(views::token).collect()))
 }
 
-/// `POST tokens`
+/// Make an API token.
+#[utoipa::path(
+    post,
+    path = "/tokens",
+    operation_id = "makeToken",
+    tag = "tokens",
+    responses((status = 201, body = NewToken)),
+)]
 pub(super) async fn make(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -54,7 +72,15 @@ pub(super) async fn make(
     Ok((StatusCode::CREATED, Answer(views::new_token(made))))
 }
 
-/// `DELETE tokens/{id}`
+/// End an API token.
+#[utoipa::path(
+    delete,
+    path = "/tokens/{id}",
+    operation_id = "revokeToken",
+    tag = "tokens",
+    params(("id" = TokenId, Path)),
+    responses((status = 200, body = TokenView)),
+)]
 pub(super) async fn revoke(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
