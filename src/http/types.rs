@@ -70,6 +70,7 @@ pub struct SubmitRequest {
     #[schema(value_type = DurationText)]
     pub duration: String,
     /// Why.
+    #[schema(min_length = 1, example = "INC-4312 stuck refunds")]
     pub reason: String,
     /// When the session is to begin, if not at its approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +88,7 @@ pub struct Extend {
     #[schema(value_type = DurationText)]
     pub duration: String,
     /// Why.
+    #[schema(min_length = 1, example = "INC-4312 stuck refunds")]
     pub reason: String,
 }
 
@@ -267,6 +269,7 @@ pub struct ReviewView {
 #[serde(deny_unknown_fields)]
 pub struct CloseReview {
     /// What was found.
+    #[schema(min_length = 1, example = "as it should be")]
     pub note: String,
 }
 
@@ -496,10 +499,18 @@ pub struct ExplainPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requester: Option<PrincipalName>,
     /// Which stage of the approval, from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text::whole",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub stage: Option<u32>,
     /// How often the session has been extended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text::whole",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub extensions: Option<u32>,
 }
 

@@ -244,10 +244,12 @@ pub struct FinishOidc {
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenExchange {
     /// `urn:ietf:params:oauth:grant-type:token-exchange`.
+    #[schema(pattern = "^urn:ietf:params:oauth:grant-type:token-exchange$")]
     pub grant_type: String,
     /// The CI provider's token.
     pub subject_token: String,
     /// `urn:ietf:params:oauth:token-type:id_token`, or `:jwt`.
+    #[schema(pattern = "^urn:ietf:params:oauth:token-type:(id_token|jwt)$")]
     pub subject_token_type: String,
 }
 

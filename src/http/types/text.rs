@@ -1,5 +1,7 @@
-//! What is written as text.
+//! How values are written, where serde alone does not say it.
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 
@@ -30,3 +32,15 @@ impl utoipa::PartialSchema for AddressText {
 }
 
 impl utoipa::ToSchema for AddressText {}
+
+/// A whole number, also if it is written like `2.0`: JSON Schema's `integer` is that, too.
+pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(from)? else {
+        return Ok(None);
+    };
+    let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    match is_whole {
+        true => Ok(Some(number as u32)),
+        false => Err(D::Error::custom("expected a whole number")),
+    }
+}
