@@ -23,6 +23,7 @@ mod reexamine;
 mod review;
 mod revoke;
 mod secret;
+mod seen;
 mod slack;
 mod submit;
 mod try_channels;
@@ -66,6 +67,7 @@ pub use people::{Begun, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn}
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
 pub use secret::Granted;
+pub use seen::Seen;
 pub use slack::SlackRefusal;
 pub use submit::Ask;
 pub use try_channels::Tried;
@@ -222,24 +224,34 @@ impl Control {
     async fn visible_request(
         &self,
         caller: &Caller,
-        id: RequestId,
+        seen: impl Into<Seen<RequestId>>,
     ) -> Result<AccessRequest, Error> {
-        let request = self.store.request(id).await?;
+        let seen = seen.into();
+        let request = self.store.request(seen.id).await?;
         let powers = self.powers(caller).await?;
-        request
+        let request = request
             .filter(|request| {
                 request.requester == caller.name
                     || self.any_may(&powers, Action::View, &request.target)
             })
-            .ok_or(Error::NotFound("request"))
+            .ok_or(Error::NotFound("request"))?;
+        seen.check(request.version)?;
+        Ok(request)
     }
 
     /// The session, if `caller` may see it.
-    async fn visible_session(&self, caller: &Caller, id: SessionId) -> Result<Session, Error> {
-        let session = self.store.session(id).await?;
-        session
+    async fn visible_session(
+        &self,
+        caller: &Caller,
+        seen: impl Into<Seen<SessionId>>,
+    ) -> Result<Session, Error> {
+        let seen = seen.into();
+        let session = self.store.session(seen.id).await?;
+        let session = session
             .filter(|session| self.sees(caller, session))
-            .ok_or(Error::NotFound("session"))
+            .ok_or(Error::NotFound("session"))?;
+        seen.check(session.version)?;
+        Ok(session)
     }
 
     fn sees(&self, caller: &Caller, session: &Session) -> bool {

@@ -2,6 +2,7 @@
 
 pub mod api;
 mod auth;
+mod etag;
 mod extract;
 pub mod ops;
 mod problem;

@@ -71,6 +71,7 @@ impl From<Error> for Rejection {
             Error::NoDeviceFlow => (StatusCode::CONFLICT, "no_device_flow"),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Error::Changed(_) => (StatusCode::PRECONDITION_FAILED, "changed"),
             Error::AuditUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
             Error::AuditUnreadable(cause) => {
                 tracing::error!(file = cause.file(), "the audit cannot be read");

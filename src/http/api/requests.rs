@@ -6,10 +6,12 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
+use super::super::etag::{IfMatch, IfMatchText, IfNoneMatch, IfNoneMatchText, Tagged};
 use super::super::extract::{Json, Query, duration};
 use super::super::problem::Rejection;
 use super::super::types::{Approve, Approved, DurationText, Reason, RequestView, SubmitRequest};
@@ -96,15 +98,16 @@ pub(super) struct Wait {
     path = "/requests/{id}",
     operation_id = "showRequest",
     tag = "requests",
-    params(("id" = RequestId, Path)),
-    responses((status = 200, body = RequestView)),
+    params(("id" = RequestId, Path), ("If-None-Match" = Option<IfNoneMatchText>, Header)),
+    responses((status = 200, body = RequestView), (status = 304, description = "It is what you have")),
 )]
 pub(super) async fn show(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     Path(id): Path<String>,
+    known: IfNoneMatch,
     Query(Wait { wait }): Query<Wait>,
-) -> Result<Answer<RequestView>, Rejection> {
+) -> Result<Response, Rejection> {
     let (id, wait) = (parse(&id)?, wait.as_deref().map(duration).transpose()?);
     let wait = wait.unwrap_or_default();
     if wait > MAX_WAIT {
@@ -114,7 +117,7 @@ pub(super) async fn show(
         status = state.control.decided_request(&caller, id, wait) => status?,
         () = state.shutdown.cancelled() => state.control.request(&caller, id).await?,
     };
-    Ok(Answer(views::request(status)))
+    Ok(known.answer(views::request(status)))
 }
 
 /// Approve a request.
@@ -123,17 +126,21 @@ pub(super) async fn show(
     path = "/requests/{id}/approve",
     operation_id = "approveRequest",
     tag = "requests",
-    params(("id" = RequestId, Path)),
+    params(("id" = RequestId, Path), ("If-Match" = Option<IfMatchText>, Header)),
     responses((status = 200, body = Approved)),
 )]
 pub(super) async fn approve(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     Path(id): Path<String>,
+    seen: IfMatch,
     Json(approve): Json<Approve>,
 ) -> Result<Answer<Approved>, Rejection> {
     let shorter = approve.duration.as_deref().map(duration).transpose()?;
-    let (request, session) = state.control.approve(&caller, parse(&id)?, shorter).await?;
+    let (request, session) = state
+        .control
+        .approve(&caller, seen.of(parse(&id)?), shorter)
+        .await?;
     Ok(Answer(Approved {
         request: views::request(request),
         session: session.map(views::session),
@@ -146,17 +153,21 @@ pub(super) async fn approve(
     path = "/requests/{id}/deny",
     operation_id = "denyRequest",
     tag = "requests",
-    params(("id" = RequestId, Path)),
+    params(("id" = RequestId, Path), ("If-Match" = Option<IfMatchText>, Header)),
     responses((status = 200, body = RequestView)),
 )]
 pub(super) async fn deny(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     Path(id): Path<String>,
+    seen: IfMatch,
     Json(Reason { reason }): Json<Reason>,
-) -> Result<Answer<RequestView>, Rejection> {
-    let denied = state.control.deny(&caller, parse(&id)?, &reason).await?;
-    Ok(Answer(views::request(denied)))
+) -> Result<Tagged<RequestView>, Rejection> {
+    let denied = state
+        .control
+        .deny(&caller, seen.of(parse(&id)?), &reason)
+        .await?;
+    Ok(Tagged(views::request(denied)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -169,17 +180,21 @@ pub(super) struct Nothing {}
     path = "/requests/{id}/withdraw",
     operation_id = "withdrawRequest",
     tag = "requests",
-    params(("id" = RequestId, Path)),
+    params(("id" = RequestId, Path), ("If-Match" = Option<IfMatchText>, Header)),
     responses((status = 200, body = RequestView)),
 )]
 pub(super) async fn withdraw(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     Path(id): Path<String>,
+    seen: IfMatch,
     Json(Nothing {}): Json<Nothing>,
-) -> Result<Answer<RequestView>, Rejection> {
-    let withdrawn = state.control.withdraw(&caller, parse(&id)?).await?;
-    Ok(Answer(views::request(withdrawn)))
+) -> Result<Tagged<RequestView>, Rejection> {
+    let withdrawn = state
+        .control
+        .withdraw(&caller, seen.of(parse(&id)?))
+        .await?;
+    Ok(Tagged(views::request(withdrawn)))
 }
 
 /// What is no id names no request: the same answer as for one that is not there.

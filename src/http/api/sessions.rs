@@ -4,10 +4,12 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
+use super::super::etag::{IfMatch, IfMatchText, IfNoneMatch, IfNoneMatchText, Tagged};
 use super::super::extract::{self, Json, Query};
 use super::super::problem::Rejection;
 use super::super::types::{
@@ -58,16 +60,17 @@ pub(super) async fn list(
     path = "/sessions/{id}",
     operation_id = "showSession",
     tag = "sessions",
-    params(("id" = SessionId, Path)),
-    responses((status = 200, body = SessionView)),
+    params(("id" = SessionId, Path), ("If-None-Match" = Option<IfNoneMatchText>, Header)),
+    responses((status = 200, body = SessionView), (status = 304, description = "It is what you have")),
 )]
 pub(super) async fn show(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     Path(id): Path<String>,
-) -> Result<Answer<SessionView>, Rejection> {
+    known: IfNoneMatch,
+) -> Result<Response, Rejection> {
     let session = state.control.session(&caller, parse(&id)?).await?;
-    Ok(Answer(views::session(session)))
+    Ok(known.answer(views::session(session)))
 }
 
 /// End a session, and its connections with it.
@@ -76,17 +79,21 @@ pub(super) async fn show(
     path = "/sessions/{id}/revoke",
     operation_id = "revokeSession",
     tag = "sessions",
-    params(("id" = SessionId, Path)),
+    params(("id" = SessionId, Path), ("If-Match" = Option<IfMatchText>, Header)),
     responses((status = 200, body = SessionView)),
 )]
 pub(super) async fn revoke(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     Path(id): Path<String>,
+    seen: IfMatch,
     Json(Reason { reason }): Json<Reason>,
-) -> Result<Answer<SessionView>, Rejection> {
-    let revoked = state.control.revoke(&caller, parse(&id)?, &reason).await?;
-    Ok(Answer(views::session(revoked)))
+) -> Result<Tagged<SessionView>, Rejection> {
+    let revoked = state
+        .control
+        .revoke(&caller, seen.of(parse(&id)?), &reason)
+        .await?;
+    Ok(Tagged(views::session(revoked)))
 }
 
 /// Ask for more time in a session.
@@ -95,17 +102,21 @@ pub(super) async fn revoke(
     path = "/sessions/{id}/extend",
     operation_id = "extendSession",
     tag = "sessions",
-    params(("id" = SessionId, Path)),
+    params(("id" = SessionId, Path), ("If-Match" = Option<IfMatchText>, Header)),
     responses((status = 201, body = RequestView)),
 )]
 pub(super) async fn extend(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     Path(id): Path<String>,
+    seen: IfMatch,
     Json(Extend { duration, reason }): Json<Extend>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Answer<RequestView>), Rejection> {
     let (id, more) = (parse(&id)?, extract::duration(&duration)?);
-    let asked = state.control.extend(&caller, id, more, &reason).await?;
+    let asked = state
+        .control
+        .extend(&caller, seen.of(id), more, &reason)
+        .await?;
     let location = format!("/api/v1/requests/{}", asked.request.id);
     let view = views::request(asked);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(view)))

@@ -74,6 +74,29 @@ impl Api {
             .await
     }
 
+    /// A call of maya's with one header more.
+    async fn having(
+        &self,
+        method: &str,
+        path: &str,
+        name: &'static str,
+        value: &str,
+        body: &str,
+    ) -> Reply {
+        let mut request = request(&token("maya"), method, path, body.to_owned());
+        request.headers_mut().insert(name, value.parse().unwrap());
+        self.send(request).await
+    }
+
+    /// A change of what `who` saw in the version of the tag.
+    async fn as_seen(&self, who: &str, path: &str, tag: &str, body: &str) -> Reply {
+        let mut request = request(&token(who), "POST", path, body.to_owned());
+        request
+            .headers_mut()
+            .insert("if-match", tag.parse().unwrap());
+        self.send(request).await
+    }
+
     /// `path` with `{request}`, `{session}` and the like replaced by something that maya has.
     async fn fill(&self, path: &str) -> String {
         if path.contains("{session}") {
@@ -880,4 +903,68 @@ async fn a_job_sends_its_token_as_a_form_and_nobody_s_job_gets_none() {
     ] {
         assert_eq!(api.send(form(wrong)).await.status, 400);
     }
+}
+
+#[tokio::test]
+async fn who_has_the_version_that_there_is_gets_nothing_again() {
+    let api = Api::new();
+    let request = api.world.submit("maya").await;
+    let session = api.world.session().await.id;
+    for path in [format!("requests/{request}"), format!("sessions/{session}")] {
+        let first = api.call("maya", "GET", &path, "").await;
+        let tag = first.headers["etag"].to_str().unwrap().to_owned();
+        assert_eq!(tag, format!("\"{}\"", first.body["version"]));
+        for (known, expected) in [
+            (tag.clone(), 304),
+            (format!("W/{tag}"), 304),
+            (format!("\"99\", {tag}"), 304),
+            ("\"99\"".to_owned(), 200),
+            ("99".to_owned(), 400),
+        ] {
+            let reply = api.having("GET", &path, "if-none-match", &known, "").await;
+            assert_eq!(reply.status, expected, "{path} {known}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_changed_since_it_was_seen_is_not_changed_again() {
+    let api = Api::new();
+    let session = api.world.session().await.id;
+    let request = api.world.submit("lee").await;
+    for (path, body) in [
+        (format!("requests/{request}/approve"), "{}"),
+        (format!("requests/{request}/deny"), r#"{"reason":"no"}"#),
+        (format!("requests/{request}/withdraw"), ""),
+        (
+            format!("sessions/{session}/extend"),
+            r#"{"duration":"5m","reason":"x"}"#,
+        ),
+        (format!("sessions/{session}/revoke"), r#"{"reason":"x"}"#),
+    ] {
+        for who in ["maya", "dana"] {
+            let reply = api.as_seen(who, &path, "\"9\"", body).await;
+            assert!(
+                [412, 403, 404].contains(&reply.status.as_u16()),
+                "{who} {path} {}",
+                reply.body
+            );
+        }
+        let reply = api.as_seen("dana", &path, "3", body).await;
+        assert_eq!(reply.status, 400, "{path}");
+    }
+    let path = format!("sessions/{session}/revoke");
+    let reply = api.as_seen("dana", &path, "\"9\"", "{}").await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.body["code"]),
+        (412, &json!("changed"))
+    );
+    assert_eq!(api.world.admission.live_sessions(), 1);
+    let reply = api.as_seen("dana", &path, "\"1\"", "{}").await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.headers["etag"], "\"2\"");
+    let reply = api
+        .as_seen("dana", &format!("requests/{request}/approve"), "*", "{}")
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
 }
