@@ -27,6 +27,7 @@ mod seen;
 mod slack;
 mod submit;
 mod try_channels;
+mod window;
 mod withdraw;
 
 #[cfg(test)]
@@ -59,6 +60,7 @@ use crate::telemetry::Metrics;
 pub use crate::admission::ConnectionInfo;
 pub use crate::notify::slack::Signed as SlackCall;
 pub use crate::policy::{Action, Explanation, PolicyFile};
+pub use crate::store::{Place, Window};
 pub use asking::FrontDesk;
 pub use error::Error;
 pub use explain::Question;
@@ -71,6 +73,7 @@ pub use seen::Seen;
 pub use slack::SlackRefusal;
 pub use submit::Ask;
 pub use try_channels::Tried;
+pub use window::Placed;
 
 use gate::Gate;
 use people::{Failures, Flows, Known, within_scope};

@@ -25,7 +25,7 @@ use crate::policy::{Cedar, PolicyFile, PolicySet};
 use crate::secret::{Secret, ServerKey};
 use crate::store::{
     AccountChange, Accounts, Act, Change, Credentials, Delegations, Due, Filter, Letter, NewToken,
-    Notices, Proved, Reviews, Sqlite, Store, StoreError, Tokens, Waiting,
+    Notices, Proved, Reviews, Sqlite, Store, StoreError, Tokens, Waiting, Window,
 };
 use crate::telemetry::Metrics;
 
@@ -499,8 +499,12 @@ impl Tokens for Faulty {
         self.reads()?.token(id).await
     }
 
-    async fn tokens(&self, owner: Option<&PrincipalName>) -> Result<Vec<ApiToken>, StoreError> {
-        self.reads()?.tokens(owner).await
+    async fn tokens(
+        &self,
+        owner: Option<&PrincipalName>,
+        window: &Window,
+    ) -> Result<Vec<ApiToken>, StoreError> {
+        self.reads()?.tokens(owner, window).await
     }
 
     async fn token_used(&self, id: TokenId, at: Timestamp) -> Result<(), StoreError> {

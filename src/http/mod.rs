@@ -5,6 +5,7 @@ mod auth;
 mod etag;
 mod extract;
 pub mod ops;
+mod paging;
 mod problem;
 mod serve;
 mod throttle;

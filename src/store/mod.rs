@@ -105,8 +105,26 @@ pub struct Filter {
     pub open_only: bool,
     /// Only what this principal may see; `None`: everything.
     pub visible: Option<Visible>,
-    /// At most so many, the newest first; `None`: all.
+    /// Which part of the list.
+    pub window: Window,
+}
+
+/// A part of a list, the newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Only what comes behind this.
+    pub after: Option<Place>,
+    /// At most so many; `None`: all.
     pub limit: Option<u32>,
+}
+
+/// A place in a list: that of one item. Items that come to be later do not move it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The time that the list is in the order of, in microseconds since 1970.
+    pub at: i64,
+    /// The item's id.
+    pub id: String,
 }
 
 /// What time has ended, though nobody has noted it yet.

@@ -27,7 +27,7 @@ impl Control {
                 principal: of.clone(),
                 targets: Vec::new(),
             }),
-            limit: None,
+            ..Filter::default()
         };
         Ok(self.store.sessions(&filter).await?)
     }

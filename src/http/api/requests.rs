@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderName, StatusCode, Uri};
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::auth::Authenticated;
 use super::super::etag::{IfMatch, IfMatchText, IfNoneMatch, IfNoneMatchText, Tagged};
 use super::super::extract::{Json, Query, duration};
+use super::super::paging::{CursorText, Paged, window};
 use super::super::problem::Rejection;
 use super::super::types::{Approve, Approved, DurationText, Reason, RequestView, SubmitRequest};
 use super::{ApiState, views};
@@ -29,6 +30,12 @@ pub(super) struct List {
     #[serde(default)]
     #[param(inline)]
     state: ListState,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// Where the page before ended.
+    #[param(value_type = Option<CursorText>)]
+    cursor: Option<String>,
 }
 
 #[derive(Deserialize, Default, PartialEq, ToSchema)]
@@ -45,16 +52,20 @@ enum ListState {
     path = "/requests",
     operation_id = "listRequests",
     tag = "requests",
-    responses((status = 200, body = Vec<RequestView>)),
+    responses((status = 200, body = Vec<RequestView>, headers(("Link" = String, description = "The next page, if there is one: rel=\"next\"")))),
 )]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
+    uri: Uri,
     Query(list): Query<List>,
-) -> Result<Answer<Vec<RequestView>>, Rejection> {
+) -> Result<Paged<RequestView>, Rejection> {
     let pending_only = list.state == ListState::Pending;
-    let requests = state.control.requests(&caller, pending_only).await?;
-    Ok(Answer(requests.into_iter().map(views::request).collect()))
+    let window = window(list.limit, list.cursor.as_deref())?;
+    let page = state
+        .control
+        .requests_within(&caller, pending_only, &window);
+    Ok(Paged::of(page.await?, &uri, views::request))
 }
 
 /// Ask for access.

@@ -2,11 +2,13 @@
 
 use axum::Json as Answer;
 use axum::extract::{Path, State};
+use axum::http::Uri;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
 use super::super::extract::{Json, Query};
+use super::super::paging::{CursorText, Paged, window};
 use super::super::problem::Rejection;
 use super::super::types::{CloseReview, ReviewView};
 use super::{ApiState, views};
@@ -20,6 +22,12 @@ pub(super) struct List {
     #[serde(default)]
     #[param(inline)]
     state: ListState,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// Where the page before ended.
+    #[param(value_type = Option<CursorText>)]
+    cursor: Option<String>,
 }
 
 #[derive(Deserialize, Default, PartialEq, ToSchema)]
@@ -36,16 +44,18 @@ enum ListState {
     path = "/reviews",
     operation_id = "listReviews",
     tag = "reviews",
-    responses((status = 200, body = Vec<ReviewView>)),
+    responses((status = 200, body = Vec<ReviewView>, headers(("Link" = String, description = "The next page, if there is one: rel=\"next\"")))),
 )]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
+    uri: Uri,
     Query(list): Query<List>,
-) -> Result<Answer<Vec<ReviewView>>, Rejection> {
+) -> Result<Paged<ReviewView>, Rejection> {
     let open_only = list.state == ListState::Open;
-    let reviews = state.control.reviews(&caller, open_only).await?;
-    Ok(Answer(reviews.into_iter().map(views::review).collect()))
+    let window = window(list.limit, list.cursor.as_deref())?;
+    let page = state.control.reviews_within(&caller, open_only, &window);
+    Ok(Paged::of(page.await?, &uri, views::review))
 }
 
 /// Close a review.

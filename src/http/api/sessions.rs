@@ -3,7 +3,7 @@
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderName, StatusCode, Uri};
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::auth::Authenticated;
 use super::super::etag::{IfMatch, IfMatchText, IfNoneMatch, IfNoneMatchText, Tagged};
 use super::super::extract::{self, Json, Query};
+use super::super::paging::{CursorText, Paged, window};
 use super::super::problem::Rejection;
 use super::super::types::{
     ConnectionView, Extend, Reason, RequestView, SessionSecret, SessionView,
@@ -26,6 +27,12 @@ pub(super) struct List {
     #[serde(default)]
     #[param(inline)]
     state: ListState,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// Where the page before ended.
+    #[param(value_type = Option<CursorText>)]
+    cursor: Option<String>,
 }
 
 #[derive(Deserialize, Default, PartialEq, ToSchema)]
@@ -42,16 +49,18 @@ enum ListState {
     path = "/sessions",
     operation_id = "listSessions",
     tag = "sessions",
-    responses((status = 200, body = Vec<SessionView>)),
+    responses((status = 200, body = Vec<SessionView>, headers(("Link" = String, description = "The next page, if there is one: rel=\"next\"")))),
 )]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
+    uri: Uri,
     Query(list): Query<List>,
-) -> Result<Answer<Vec<SessionView>>, Rejection> {
+) -> Result<Paged<SessionView>, Rejection> {
     let live_only = list.state == ListState::Live;
-    let sessions = state.control.sessions(&caller, live_only).await?;
-    Ok(Answer(sessions.into_iter().map(views::session).collect()))
+    let window = window(list.limit, list.cursor.as_deref())?;
+    let page = state.control.sessions_within(&caller, live_only, &window);
+    Ok(Paged::of(page.await?, &uri, views::session))
 }
 
 /// A session.

@@ -930,8 +930,8 @@ async fn who_has_the_version_that_there_is_gets_nothing_again() {
 #[tokio::test]
 async fn what_has_changed_since_it_was_seen_is_not_changed_again() {
     let api = Api::new();
+    let request = api.world.submit("maya").await;
     let session = api.world.session().await.id;
-    let request = api.world.submit("lee").await;
     for (path, body) in [
         (format!("requests/{request}/approve"), "{}"),
         (format!("requests/{request}/deny"), r#"{"reason":"no"}"#),
@@ -967,4 +967,46 @@ async fn what_has_changed_since_it_was_seen_is_not_changed_again() {
         .as_seen("dana", &format!("requests/{request}/approve"), "*", "{}")
         .await;
     assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_list_comes_in_pages_that_what_is_new_does_not_move() {
+    let api = Api::new();
+    let mut submitted = Vec::new();
+    for _ in 0..5 {
+        submitted.push(api.world.submit("maya").await.to_string());
+    }
+    submitted.reverse();
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    let mut next = Some("requests?limit=2&state=all".to_owned());
+    while let Some(path) = next.take() {
+        let reply = api.call("maya", "GET", &path, "").await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let ids = reply
+            .body
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["id"].as_str().unwrap());
+        seen.extend(ids.map(str::to_owned));
+        let link = reply.headers.get("link").map(|it| it.to_str().unwrap());
+        next = link.map(|link| {
+            let path = link.strip_prefix("</api/v1/").unwrap();
+            path.strip_suffix(">; rel=\"next\"").unwrap().to_owned()
+        });
+        pages += 1;
+        api.world.submit("maya").await;
+    }
+    assert_eq!((seen, pages), (submitted, 3));
+    for (path, expected) in [
+        ("sessions?limit=1", 200),
+        ("reviews?limit=500", 200),
+        ("tokens?limit=501", 400),
+        ("requests?limit=0", 400),
+        ("requests?cursor=", 422),
+        ("requests?cursor=nonsense", 422),
+    ] {
+        let reply = api.call("maya", "GET", path, "").await;
+        assert_eq!(reply.status, expected, "{path}");
+    }
 }

@@ -2,12 +2,13 @@
 
 use axum::Json as Answer;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
 use super::super::extract::{Json, Query, duration};
+use super::super::paging::{CursorText, Paged, window};
 use super::super::problem::Rejection;
 use super::super::types::{CreateToken, NewToken, TokenView};
 use super::{ApiState, views};
@@ -21,6 +22,12 @@ pub(super) struct List {
     #[serde(default)]
     #[param(inline)]
     owner: Owner,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// Where the page before ended.
+    #[param(value_type = Option<CursorText>)]
+    cursor: Option<String>,
 }
 
 #[derive(Deserialize, Default, PartialEq, ToSchema)]
@@ -37,16 +44,18 @@ enum Owner {
     path = "/tokens",
     operation_id = "listTokens",
     tag = "tokens",
-    responses((status = 200, body = Vec<TokenView>)),
+    responses((status = 200, body = Vec<TokenView>, headers(("Link" = String, description = "The next page, if there is one: rel=\"next\"")))),
 )]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
+    uri: Uri,
     Query(list): Query<List>,
-) -> Result<Answer<Vec<TokenView>>, Rejection> {
+) -> Result<Paged<TokenView>, Rejection> {
     let all = list.owner == Owner::Anybody;
-    let tokens = state.control.tokens(&caller, all).await?;
-    Ok(Answer(tokens.into_iter().map(views::token).collect()))
+    let window = window(list.limit, list.cursor.as_deref())?;
+    let page = state.control.tokens_within(&caller, all, &window);
+    Ok(Paged::of(page.await?, &uri, views::token))
 }
 
 /// Make an API token.
