@@ -24,8 +24,9 @@ use crate::identity::{Directory, Entry, Passwords, Sealing, hash};
 use crate::policy::{Cedar, PolicyFile, PolicySet};
 use crate::secret::{Secret, ServerKey};
 use crate::store::{
-    AccountChange, Accounts, Act, Change, Credentials, Delegations, Due, Filter, Letter, NewToken,
-    Notices, Proved, Reviews, Sqlite, Store, StoreError, Tokens, Waiting, Window,
+    AccountChange, Accounts, Act, Answer, Answers, Call, Change, Claim, Credentials, Delegations,
+    Due, Filter, Letter, NewToken, Notices, Proved, Reviews, Sqlite, Store, StoreError, Tokens,
+    Waiting, Window,
 };
 use crate::telemetry::Metrics;
 
@@ -479,6 +480,21 @@ impl Accounts for Faulty {
     ) -> Result<(), StoreError> {
         let store = self.writes()?;
         store.change_account(name, proved, change, act).await
+    }
+}
+
+#[async_trait]
+impl Answers for Faulty {
+    async fn claim_call(&self, call: &Call) -> Result<Claim, StoreError> {
+        self.writes()?.claim_call(call).await
+    }
+
+    async fn answer_call(&self, key: [u8; 32], answer: &Answer) -> Result<(), StoreError> {
+        self.writes()?.answer_call(key, answer).await
+    }
+
+    async fn forget_call(&self, key: [u8; 32]) -> Result<(), StoreError> {
+        self.writes()?.forget_call(key).await
     }
 }
 

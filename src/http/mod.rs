@@ -4,6 +4,7 @@ pub mod api;
 mod auth;
 mod etag;
 mod extract;
+mod once;
 pub mod ops;
 mod paging;
 mod problem;

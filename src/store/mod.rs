@@ -4,6 +4,7 @@
 //! (the *outbox*): what is committed cannot stay unrecorded, whenever the process dies.
 
 mod accounts;
+mod answers;
 mod change;
 mod delegations;
 mod holds;
@@ -30,6 +31,7 @@ use crate::access::{
 use crate::audit::Event;
 
 pub use accounts::{AccountChange, Accounts, Credentials, Factor, Proved};
+pub use answers::{Answer, Answers, Call, Claim};
 pub use change::{Change, Write};
 pub use notices::{Letter, Notices, Waiting};
 pub use sqlite::Sqlite;
@@ -144,7 +146,7 @@ pub struct Due {
 
 /// Durable state. Every method may be dropped while it runs: it then happens whole or not at all.
 #[async_trait]
-pub trait Store: Accounts + Delegations + Notices + Reviews + Tokens {
+pub trait Store: Accounts + Answers + Delegations + Notices + Reviews + Tokens {
     /// Keeps a change, all of it or nothing.
     ///
     /// # Errors

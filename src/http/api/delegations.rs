@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 
 use super::super::auth::Authenticated;
 use super::super::extract::Json;
+use super::super::once::KeyText;
 use super::super::problem::Rejection;
 use super::super::types::{Delegate, Delegation};
 use super::ApiState;
@@ -33,6 +34,7 @@ pub(super) async fn list(
     path = "/delegations",
     operation_id = "delegate",
     tag = "delegations",
+    params(("Idempotency-Key" = Option<KeyText>, Header)),
     responses((status = 201, body = Delegation)),
 )]
 pub(super) async fn make(

@@ -29,7 +29,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Response, StatusCode};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::IntoResponse;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -40,12 +40,13 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::once::once;
 use super::problem::{Rejection, uniform};
 use super::throttle::Throttle;
 use crate::control::Control;
 
 /// Bytes of a body at most.
-const BODY: usize = 64 * 1024;
+pub(super) const BODY: usize = 64 * 1024;
 /// The longest that a call may take; longer than the longest wait that may be asked for.
 const TIMEOUT: Duration = Duration::from_secs(45);
 
@@ -100,6 +101,7 @@ pub fn router(parts: ApiParts) -> Router {
     );
     // From the inside out: the last one sees the request first.
     routes
+        .layer(from_fn_with_state(state.clone(), once))
         .with_state(state)
         .layer(RequestBodyLimitLayer::new(BODY))
         .layer(TimeoutLayer::with_status_code(

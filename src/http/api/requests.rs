@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::auth::Authenticated;
 use super::super::etag::{IfMatch, IfMatchText, IfNoneMatch, IfNoneMatchText, Tagged};
 use super::super::extract::{Json, Query, duration};
+use super::super::once::KeyText;
 use super::super::paging::{CursorText, Paged, window};
 use super::super::problem::Rejection;
 use super::super::types::{Approve, Approved, DurationText, Reason, RequestView, SubmitRequest};
@@ -74,6 +75,7 @@ pub(super) async fn list(
     path = "/requests",
     operation_id = "submitRequest",
     tag = "requests",
+    params(("Idempotency-Key" = Option<KeyText>, Header)),
     responses((status = 201, body = RequestView)),
 )]
 pub(super) async fn submit(

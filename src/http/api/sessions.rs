@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::super::auth::Authenticated;
 use super::super::etag::{IfMatch, IfMatchText, IfNoneMatch, IfNoneMatchText, Tagged};
 use super::super::extract::{self, Json, Query};
+use super::super::once::KeyText;
 use super::super::paging::{CursorText, Paged, window};
 use super::super::problem::Rejection;
 use super::super::types::{
@@ -111,7 +112,7 @@ pub(super) async fn revoke(
     path = "/sessions/{id}/extend",
     operation_id = "extendSession",
     tag = "sessions",
-    params(("id" = SessionId, Path), ("If-Match" = Option<IfMatchText>, Header)),
+    params(("id" = SessionId, Path), ("If-Match" = Option<IfMatchText>, Header), ("Idempotency-Key" = Option<KeyText>, Header)),
     responses((status = 201, body = RequestView)),
 )]
 pub(super) async fn extend(

@@ -1010,3 +1010,53 @@ async fn a_list_comes_in_pages_that_what_is_new_does_not_move() {
         assert_eq!(reply.status, expected, "{path}");
     }
 }
+
+#[tokio::test]
+async fn what_creates_is_done_once_by_the_same_key() {
+    let api = Api::new();
+    let key = "idempotency-key";
+    let first = api.having("POST", "requests", key, "k1", SUBMIT).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let again = api.having("POST", "requests", key, "k1", SUBMIT).await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(again.headers["location"], first.headers["location"]);
+    check_form(&again);
+    let other = SUBMIT.replace("30m", "20m");
+    let reply = api.having("POST", "requests", key, "k1", &other).await;
+    assert_eq!(reply.status, 422, "{}", reply.body);
+    let listed = api.call("maya", "GET", "requests", "").await;
+    assert_eq!(listed.body.as_array().unwrap().len(), 1);
+
+    // Another's key is another key, and so is one for something else.
+    let mut others = request(&token("dana"), "POST", "requests", SUBMIT);
+    others.headers_mut().insert(key, "k1".parse().unwrap());
+    assert_eq!(api.send(others).await.status, 403);
+    let second = api.having("POST", "requests", key, "k2", SUBMIT).await;
+    assert_ne!(second.body["id"], first.body["id"]);
+
+    // What was refused may be tried again.
+    let wrong = SUBMIT.replace("30m", "500h");
+    for body in [wrong.as_str(), SUBMIT] {
+        let reply = api.having("POST", "requests", key, "k3", body).await;
+        assert_eq!(reply.status, if body == SUBMIT { 201 } else { 422 });
+    }
+    let reply = api.having("POST", "requests", key, "", SUBMIT).await;
+    assert_eq!(reply.status, 400);
+}
+
+#[tokio::test]
+async fn a_token_is_made_once_and_never_shown_again() {
+    let api = Api::new();
+    let key = "idempotency-key";
+    let made = api.having("POST", "tokens", key, "k1", TOKEN).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let again = api.having("POST", "tokens", key, "k1", TOKEN).await;
+    assert_eq!(again.status, 409, "{}", again.body);
+    let secret = made.body["token"].as_str().unwrap();
+    assert!(!again.body.to_string().contains(secret));
+    let listed = api.call("maya", "GET", "tokens", "").await;
+    assert_eq!(listed.body.as_array().unwrap().len(), 1);
+    let mut wrong = request("wrong", "POST", "tokens", TOKEN);
+    wrong.headers_mut().insert(key, "k1".parse().unwrap());
+    assert_eq!(api.send(wrong).await.status, 401);
+}

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
 use super::super::extract::{Json, Query, duration};
+use super::super::once::KeyText;
 use super::super::paging::{CursorText, Paged, window};
 use super::super::problem::Rejection;
 use super::super::types::{CreateToken, NewToken, TokenView};
@@ -64,6 +65,7 @@ pub(super) async fn list(
     path = "/tokens",
     operation_id = "makeToken",
     tag = "tokens",
+    params(("Idempotency-Key" = Option<KeyText>, Header)),
     responses((status = 201, body = NewToken)),
 )]
 pub(super) async fn make(
