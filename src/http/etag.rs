@@ -107,7 +107,7 @@ fn text<'p>(parts: &'p Parts, name: &HeaderName) -> Result<Option<&'p str>, Reje
 
 fn version(tag: &str) -> Option<u64> {
     let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| is_number)
 }
 

@@ -52,11 +52,12 @@ fn creates(path: &str) -> bool {
 }
 
 fn text(key: &HeaderValue) -> Result<&str, Rejection> {
-    let key = key
-        .to_str()
-        .ok()
-        .filter(|key| (1..=LONGEST).contains(&key.len()));
-    key.ok_or_else(|| Rejection::invalid("an Idempotency-Key has 1 to 255 ASCII characters"))
+    let is_visible = |key: &&str| key.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits = |key: &&str| (1..=LONGEST).contains(&key.len()) && is_visible(key);
+    key.to_str().ok().filter(fits).ok_or_else(|| {
+        let form = "an Idempotency-Key has 1 to 255 letters, digits and signs of ASCII";
+        Rejection::invalid(form)
+    })
 }
 
 async fn first(

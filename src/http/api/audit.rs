@@ -27,6 +27,7 @@ const MAX_LIMIT: u64 = 1000;
     path = "/audit/statements",
     operation_id = "searchStatements",
     tag = "audit",
+    params(StatementsQuery),
     responses((status = 200, body = StatementsView)),
 )]
 pub(super) async fn statements(
@@ -67,7 +68,7 @@ pub(super) struct Behind {
     path = "/audit/sessions/{session}",
     operation_id = "sessionRecords",
     tag = "audit",
-    params(("session" = SessionId, Path)),
+    params(Behind, ("session" = SessionId, Path)),
     responses((status = 200, body = SessionRecords)),
 )]
 pub(super) async fn session(

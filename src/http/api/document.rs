@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     Components, ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi,
-    OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+    OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -107,6 +108,13 @@ fn complete(operation: &mut Operation, components: &Components) {
         let problem = Ref::from_response_name("Problem");
         responses.insert(errors.to_owned(), RefOr::Ref(problem));
     }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && let Some(schema) = &mut parameter.schema
+        {
+            never_null(schema);
+        }
+    }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         let needed = body.content.values().any(|content| {
             let schema = match content {
@@ -120,6 +128,27 @@ fn complete(operation: &mut Operation, components: &Components) {
         } else {
             Required::False
         });
+    }
+}
+
+/// What is optional in a query or a header is left out; there is no way to write a null.
+fn never_null(schema: &mut RefOr<Schema>) {
+    let null = SchemaType::Type(Type::Null);
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            if let SchemaType::Array(types) = &object.schema_type
+                && let Some(one) = types.iter().find(|it| **it != Type::Null)
+            {
+                object.schema_type = SchemaType::Type(one.clone());
+            }
+        }
+        RefOr::T(Schema::OneOf(either)) => {
+            let is_null = |item: &RefOr<Schema>| matches!(item, RefOr::T(Schema::Object(it)) if it.schema_type == null);
+            if let Some(one) = either.items.iter().find(|item| !is_null(item)) {
+                *schema = one.clone();
+            }
+        }
+        RefOr::Ref(_) | RefOr::T(_) => {}
     }
 }
 

@@ -1,5 +1,10 @@
 //! The REST API, `/api/v1`. Handlers translate; what may be done is decided in `control`.
 
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's macros write them at our types"
+)]
+
 mod audit;
 mod delegations;
 mod document;

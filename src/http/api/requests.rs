@@ -53,6 +53,7 @@ enum ListState {
     path = "/requests",
     operation_id = "listRequests",
     tag = "requests",
+    params(List),
     responses((status = 200, body = Vec<RequestView>, headers(("Link" = String, description = "The next page, if there is one: rel=\"next\"")))),
 )]
 pub(super) async fn list(
@@ -111,7 +112,7 @@ pub(super) struct Wait {
     path = "/requests/{id}",
     operation_id = "showRequest",
     tag = "requests",
-    params(("id" = RequestId, Path), ("If-None-Match" = Option<IfNoneMatchText>, Header)),
+    params(Wait, ("id" = RequestId, Path), ("If-None-Match" = Option<IfNoneMatchText>, Header)),
     responses((status = 200, body = RequestView), (status = 304, description = "It is what you have")),
 )]
 pub(super) async fn show(

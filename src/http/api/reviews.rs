@@ -44,6 +44,7 @@ enum ListState {
     path = "/reviews",
     operation_id = "listReviews",
     tag = "reviews",
+    params(List),
     responses((status = 200, body = Vec<ReviewView>, headers(("Link" = String, description = "The next page, if there is one: rel=\"next\"")))),
 )]
 pub(super) async fn list(

@@ -50,6 +50,7 @@ enum ListState {
     path = "/sessions",
     operation_id = "listSessions",
     tag = "sessions",
+    params(List),
     responses((status = 200, body = Vec<SessionView>, headers(("Link" = String, description = "The next page, if there is one: rel=\"next\"")))),
 )]
 pub(super) async fn list(

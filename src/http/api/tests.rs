@@ -316,6 +316,16 @@ fn the_document_says_of_every_call_what_it_takes_and_what_it_answers() {
             assert_eq!(in_path.count(), named, "{method} {path}");
         }
     }
+    for (path, names) in [
+        ("requests", &["state", "limit", "cursor"][..]),
+        ("requests/{id}", &["wait", "id", "If-None-Match"]),
+        ("audit/sessions/{session}", &["after", "limit", "session"]),
+    ] {
+        let parameters = &document["paths"][format!("/api/v1/{path}")]["get"]["parameters"];
+        let documented = parameters.as_array().unwrap().iter().map(|it| &it["name"]);
+        assert_eq!(documented.collect::<Vec<_>>(), names, "{path}");
+        assert!(!parameters.to_string().contains("null"), "{parameters}");
+    }
     let request = &document["components"]["schemas"]["RequestId"];
     assert_eq!(request["pattern"], "^req-[0-9a-hjkmnp-tv-z]{12}$");
 }

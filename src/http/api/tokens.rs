@@ -45,6 +45,7 @@ enum Owner {
     path = "/tokens",
     operation_id = "listTokens",
     tag = "tokens",
+    params(List),
     responses((status = 200, body = Vec<TokenView>, headers(("Link" = String, description = "The next page, if there is one: rel=\"next\"")))),
 )]
 pub(super) async fn list(
