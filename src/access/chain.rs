@@ -43,7 +43,7 @@ impl Stage {
 }
 
 /// Somebody's yes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Approval {
     /// Who said it.
     pub by: PrincipalName,

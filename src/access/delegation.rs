@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Caller, PrincipalName};
 
 /// `to` may approve, deny and review by the powers of `from`. There is at most one between two.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Delegation {
     /// Whose powers.
     pub from: PrincipalName,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::written;
 use super::{InvalidName, PrincipalName};
 
 /// Who granted a request. As text: `dana`, `dana, lee`, `policy staging-alone`.
@@ -19,6 +20,8 @@ pub enum Grantor {
 
 /// No name of a principal has a space, so this begins none.
 const POLICY: &str = "policy ";
+
+written!(Grantor, "^.+$", "dana, lee");
 
 impl Grantor {
     /// Whether `principal` is among the people who granted it.

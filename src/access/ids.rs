@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::written;
+
 /// Crockford's base 32 alphabet: no letter that is taken for a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 12 characters of 5 bits: 60 random bits.
@@ -72,6 +74,12 @@ macro_rules! id {
                 }
             }
         }
+
+        written!(
+            $name,
+            concat!("^", $prefix, "-[0-9a-hjkmnp-tv-z]{12}$"),
+            concat!($prefix, "-4m0t8z1kqc7e")
+        );
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {

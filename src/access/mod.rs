@@ -16,6 +16,7 @@ mod ids;
 mod principal;
 mod request;
 mod review;
+pub(crate) mod schema;
 mod scope;
 mod session;
 mod submission;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::written;
+
 /// Why a name is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
@@ -17,7 +19,7 @@ pub enum InvalidName {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $allowed:expr) => {
+    ($(#[$doc:meta])* $name:ident, $allowed:expr, $pattern:literal, $example:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(into = "String", try_from = "String")]
@@ -29,6 +31,8 @@ macro_rules! name {
                 &self.0
             }
         }
+
+        written!($name, $pattern, $example);
 
         impl FromStr for $name {
             type Err = InvalidName;
@@ -77,12 +81,16 @@ name!(
     /// The name of a principal: letters, digits, and `. _ - + @`, so that an e-mail address fits.
     /// Never `~`, which separates it from the target in PostgreSQL's `user`.
     PrincipalName,
-    |c| c.is_ascii_alphanumeric() || "._-+@".contains(c)
+    |c| c.is_ascii_alphanumeric() || "._-+@".contains(c),
+    "^[A-Za-z0-9._+@-]{1,63}$",
+    "maya"
 );
 name!(
     /// The name of a target: lower-case letters, digits and `-`, so that it can be a DNS label.
     TargetName,
-    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
+    "^[a-z0-9-]{1,63}$",
+    "orders-ro"
 );
 
 /// What hallpass itself is called where it does what people do; nobody else may be.
@@ -118,7 +126,7 @@ impl Principal {
 }
 
 /// What kind of a principal it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PrincipalKind {
     /// Somebody who can be asked.

@@ -44,7 +44,9 @@ pub struct AccessRequest {
 }
 
 /// What a request asks for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestKind {
     /// A session.
@@ -87,7 +89,7 @@ pub struct Circumstances {
 }
 
 /// Where a request stands. Everything but `Pending` is final.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RequestState {
     /// Not all who have to have decided yet.

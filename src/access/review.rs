@@ -27,7 +27,7 @@ pub struct Review {
 }
 
 /// Where a review stands. It never closes by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ReviewState {
     /// Nobody has looked at it yet.

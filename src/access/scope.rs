@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::written;
+
 /// One kind of thing that may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +55,12 @@ pub struct UnknownScope(String);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Scope(Vec<Right>);
+
+written!(
+    Scope,
+    "^(read|request|approve|audit|administer)(,(read|request|approve|audit|administer))*$",
+    "read,request"
+);
 
 impl Scope {
     /// Just these.

@@ -33,7 +33,7 @@ pub struct Session {
 }
 
 /// Where a session stands. `Expired` and `Revoked` are final.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SessionState {
     /// Approved, and its start is yet to come.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{PrincipalName, Scope, TokenId};
 
 /// How a token came to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenOrigin {
     /// Its owner signed in with their password.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::schema::written;
 use crate::secret::sha256;
 
 /// The SHA-256 of a record's line, without its line end. Written in hexadecimal.
@@ -17,6 +18,8 @@ pub struct Hash([u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a SHA-256: 64 hexadecimal digits")]
 pub struct InvalidHash;
+
+written!(Hash, "^[0-9a-f]{64}$", "00");
 
 impl Hash {
     /// What the first record ever has before it.
@@ -84,7 +87,7 @@ impl TryFrom<String> for Hash {
 
 /// A place in the log and the hash of the record there: whoever knows it from elsewhere can tell
 /// whether the log up to it is the one that was written. Written `SEQ:HASH`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Head {
     /// The record's sequence; 0 before the first.
     pub seq: u64,

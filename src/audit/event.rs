@@ -45,7 +45,7 @@ pub struct Gap {
 }
 
 /// A file of the configuration, as it was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ConfigurationFile {
     /// Where it is.
     pub file: String,

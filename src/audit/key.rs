@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::chain::Hash;
 use super::durable::sync_name;
 use super::folder;
+use crate::access::schema::written;
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,12 @@ pub struct InvalidKey;
 fn statement(seq: u64, prev: &Hash, at: Timestamp) -> String {
     format!("hallpass audit checkpoint 1\n{seq}\n{prev}\n{at}\n")
 }
+
+written!(
+    PublicKey,
+    "^[A-Za-z0-9+/]{43}=$",
+    "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+);
 
 impl SigningKey {
     /// A new random key.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -155,7 +156,7 @@ impl Api {
     /// One's own tokens, or everybody's.
     pub(super) async fn tokens(&self, all: bool) -> Result<Vec<TokenView>, CliError> {
         let owner = if all { "anybody" } else { "me" };
-        self.get(&format!("tokens?owner={owner}")).await
+        self.list(&format!("tokens?owner={owner}&limit=500")).await
     }
 
     pub(super) async fn create_token(&self, asked: &CreateToken) -> Result<NewToken, CliError> {
@@ -194,7 +195,8 @@ impl Api {
     /// Pending requests, or all.
     pub(super) async fn requests(&self, all: bool) -> Result<Vec<RequestView>, CliError> {
         let state = if all { "all" } else { "pending" };
-        self.get(&format!("requests?state={state}")).await
+        self.list(&format!("requests?state={state}&limit=500"))
+            .await
     }
 
     /// A request, once it is no longer pending or the server gets tired of waiting.
@@ -234,7 +236,8 @@ impl Api {
     /// Live sessions, or all.
     pub(super) async fn sessions(&self, all: bool) -> Result<Vec<SessionView>, CliError> {
         let state = if all { "all" } else { "live" };
-        self.get(&format!("sessions?state={state}")).await
+        self.list(&format!("sessions?state={state}&limit=500"))
+            .await
     }
 
     /// All sessions of somebody for a target, the newest first.
@@ -275,7 +278,7 @@ impl Api {
     /// Open reviews, or all.
     pub(super) async fn reviews(&self, all: bool) -> Result<Vec<ReviewView>, CliError> {
         let state = if all { "all" } else { "open" };
-        self.get(&format!("reviews?state={state}")).await
+        self.list(&format!("reviews?state={state}&limit=500")).await
     }
 
     pub(super) async fn close_review(
@@ -342,6 +345,19 @@ impl Api {
         self.send(self.http.get(self.address(path))).await
     }
 
+    /// All pages of a list.
+    async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CliError> {
+        let mut items = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next.take() {
+            let response = self.respond(self.with_token(self.http.get(self.address(&path))));
+            let response = response.await?;
+            next = next_page(response.headers());
+            items.append(&mut self.document::<Vec<T>>(response).await?);
+        }
+        Ok(items)
+    }
+
     async fn post<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &str,
@@ -356,18 +372,31 @@ impl Api {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
-        self.receive(match &self.token {
+        self.receive(self.with_token(request)).await
+    }
+
+    fn with_token(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
-        })
-        .await
+        }
     }
 
     async fn receive<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
+        let response = self.respond(request).await?;
+        self.document(response).await
+    }
+
+    /// The answer, if it is a success.
+    async fn respond(&self, request: RequestBuilder) -> Result<Response, CliError> {
         let response = request.send().await.map_err(|error| self.failed(&error))?;
-        if !response.status().is_success() {
-            return Err(self.refused(response).await);
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(self.refused(response).await),
         }
+    }
+
+    async fn document<T: DeserializeOwned>(&self, response: Response) -> Result<T, CliError> {
         let body = response
             .bytes()
             .await
@@ -414,6 +443,15 @@ impl Api {
             CliError::Unreachable { url, cause }
         }
     }
+}
+
+/// The path behind `/api/v1/` of the page that an answer links to.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get(LINK)?.to_str().ok()?;
+    let (address, relation) = link.strip_prefix('<')?.split_once('>')?;
+    let is_next = relation.contains("rel=\"next\"");
+    let path = address.strip_prefix("/api/v1/").filter(|_| is_next)?;
+    Some(path.to_owned())
 }
 
 fn client(url: &str, ca: Option<&Path>) -> Result<Client, CliError> {
@@ -509,7 +547,7 @@ mod tests {
     async fn the_token_goes_into_the_header_and_the_document_comes_back() {
         let router = Router::new().route(
             "/api/v1/whoami",
-            get(|headers: axum::http::HeaderMap| async move {
+            get(|headers: HeaderMap| async move {
                 assert_eq!(headers[AUTHORIZATION], "Bearer hpt_test");
                 r#"{"name": "maya", "groups": ["engineers"], "added_later": 1}"#
             }),

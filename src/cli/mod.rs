@@ -1,5 +1,5 @@
-//! The command line. All but `serve`, `config`, `policy check`, `token`, `audit` and `demo` are
-//! clients of the REST API and of nothing else.
+//! The command line. All but `serve`, `config`, `policy check`, `token`, `audit`, `openapi` and
+//! `demo` are clients of the REST API and of nothing else.
 
 mod api;
 mod ask;
@@ -23,6 +23,7 @@ mod logout;
 mod moment;
 mod notify;
 mod oidc;
+mod openapi;
 mod out;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod pager;
@@ -151,6 +152,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Notify(notify::NotifyArgs),
     Demo(demo::DemoArgs),
+    Openapi(openapi::OpenapiArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -212,6 +214,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
         Command::Audit(args) => audit::run(global, args).await,
         Command::Notify(args) => notify::run(global, args).await,
         Command::Demo(args) => demo::run(args).await,
+        Command::Openapi(_) => openapi::run(),
         Command::Completions(args) => completions::run(&args),
     }
 }

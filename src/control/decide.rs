@@ -14,7 +14,9 @@ use crate::store::{Act, Change, Write};
 
 use super::grant::approved;
 use super::submit::session_of;
-use super::{Control, Error, RequestStatus, SessionStatus, act, random_id, reason, to_the_end};
+use super::{
+    Control, Error, RequestStatus, Seen, SessionStatus, act, random_id, reason, to_the_end,
+};
 
 impl Control {
     /// Approves a request, for `duration` if that is shorter than what was asked for. If it was
@@ -22,16 +24,17 @@ impl Control {
     /// returns; it comes with the answer then.
     ///
     /// # Errors
+    /// [`Error::Changed`] if it is no longer in the version that the caller saw;
     /// [`Error::Conflict`] if it is no longer pending, the requester may no longer have it, or has
     /// a live session for the target; [`Error::Forbidden`] if it is not up to the caller;
     /// [`Error::AuditUnavailable`] if it is granted but not open yet.
     pub async fn approve(
         self: &Arc<Self>,
         caller: &Caller,
-        id: RequestId,
+        seen: impl Into<Seen<RequestId>>,
         duration: Option<Duration>,
     ) -> Result<(RequestStatus, Option<SessionStatus>), Error> {
-        let old = self.visible_request(caller, id).await?;
+        let old = self.visible_request(caller, seen).await?;
         let (powers, now) = (self.powers(caller).await?, self.now());
         let voted = self.decide(&powers, &old, now, |approver| {
             old.clone().approve(approver, duration, now)
@@ -81,15 +84,16 @@ impl Control {
     /// Refuses a request.
     ///
     /// # Errors
+    /// [`Error::Changed`] if it is no longer in the version that the caller saw;
     /// [`Error::Conflict`] if it is no longer pending, [`Error::Forbidden`] if it is not up to the
     /// caller, [`Error::Invalid`] without a reason.
     pub async fn deny(
         self: &Arc<Self>,
         caller: &Caller,
-        id: RequestId,
+        seen: impl Into<Seen<RequestId>>,
         why: &str,
     ) -> Result<RequestStatus, Error> {
-        let old = self.visible_request(caller, id).await?;
+        let old = self.visible_request(caller, seen).await?;
         let (powers, why, now) = (self.powers(caller).await?, reason(why)?, self.now());
         let new = self.decide(&powers, &old, now, |approver| {
             old.clone().deny(approver, why, now)

@@ -35,6 +35,9 @@ pub enum Error {
     /// It is no longer, or not yet, in a state in which that can be done.
     #[error("{0}")]
     Conflict(String),
+    /// It has changed since the caller saw it: its version now.
+    #[error("it has changed since you saw it: it is in version {0} now")]
+    Changed(u64),
     /// No record can be made. What was asked is kept if it was a decision, but opens nothing
     /// before it is recorded.
     #[error("{0}: nothing is opened until that is mended")]

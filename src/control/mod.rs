@@ -15,6 +15,7 @@ mod gate;
 mod grant;
 mod holds;
 mod notices;
+mod once;
 mod outbox;
 mod people;
 mod powers;
@@ -24,10 +25,12 @@ mod reexamine;
 mod review;
 mod revoke;
 mod secret;
+mod seen;
 mod slack;
 mod submit;
 mod ticket;
 mod try_channels;
+mod window;
 mod withdraw;
 
 #[cfg(test)]
@@ -63,18 +66,22 @@ use crate::tickets::Tickets;
 pub use crate::admission::ConnectionInfo;
 pub use crate::notify::slack::Signed as SlackCall;
 pub use crate::policy::{Action, Explanation, PolicyFile};
+pub use crate::store::{Answer as KeptAnswer, Place, Window};
 pub use asking::FrontDesk;
 pub use configuration::{Configuration, Live, Reload};
 pub use error::Error;
 pub use explain::Question;
 pub use notices::Telling;
+pub use once::{Once, Repeat};
 pub use people::{Begun, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
 pub use secret::Granted;
+pub use seen::Seen;
 pub use slack::SlackRefusal;
 pub use submit::Ask;
 pub use try_channels::Tried;
+pub use window::Placed;
 
 use gate::Gate;
 use people::{Failures, Flows, Known, within_scope};
@@ -237,24 +244,34 @@ impl Control {
     async fn visible_request(
         &self,
         caller: &Caller,
-        id: RequestId,
+        seen: impl Into<Seen<RequestId>>,
     ) -> Result<AccessRequest, Error> {
-        let request = self.store.request(id).await?;
+        let seen = seen.into();
+        let request = self.store.request(seen.id).await?;
         let powers = self.powers(caller).await?;
-        request
+        let request = request
             .filter(|request| {
                 request.requester == caller.name
                     || self.any_may(&powers, Action::View, &request.target)
             })
-            .ok_or(Error::NotFound("request"))
+            .ok_or(Error::NotFound("request"))?;
+        seen.check(request.version)?;
+        Ok(request)
     }
 
     /// The session, if `caller` may see it.
-    async fn visible_session(&self, caller: &Caller, id: SessionId) -> Result<Session, Error> {
-        let session = self.store.session(id).await?;
-        session
+    async fn visible_session(
+        &self,
+        caller: &Caller,
+        seen: impl Into<Seen<SessionId>>,
+    ) -> Result<Session, Error> {
+        let seen = seen.into();
+        let session = self.store.session(seen.id).await?;
+        let session = session
             .filter(|session| self.sees(caller, session))
-            .ok_or(Error::NotFound("session"))
+            .ok_or(Error::NotFound("session"))?;
+        seen.check(session.version)?;
+        Ok(session)
     }
 
     fn sees(&self, caller: &Caller, session: &Session) -> bool {

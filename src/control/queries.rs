@@ -12,12 +12,11 @@ use crate::access::{
 use crate::admission::ConnectionInfo;
 use crate::audit::Unavailable;
 use crate::policy::Action;
-use crate::store::{Filter, Visible};
+use crate::store::{Filter, Visible, Window};
 
-use super::{Control, Error};
+use super::window::{LIST, ajar, page};
+use super::{Control, Error, Page};
 
-/// Items of one list at most, the newest first.
-const LIST: u32 = 500;
 /// How long the store may take to show that it answers.
 const PING: Duration = Duration::from_secs(1);
 
@@ -127,7 +126,23 @@ impl Control {
         caller: &Caller,
         pending_only: bool,
     ) -> Result<Vec<RequestStatus>, Error> {
-        let filter = self.visible(caller, pending_only).await?;
+        let window = Window::default();
+        let page = self.requests_within(caller, pending_only, &window).await?;
+        Ok(page.items)
+    }
+
+    /// A part of them.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn requests_within(
+        &self,
+        caller: &Caller,
+        pending_only: bool,
+        window: &Window,
+    ) -> Result<Page<RequestStatus>, Error> {
+        let mut filter = self.visible(caller, pending_only).await?;
+        filter.window = ajar(window);
         let requests = self.store.requests(&filter).await?;
         let powers = self.powers(caller).await?;
         let status = |request| RequestStatus {
@@ -136,7 +151,7 @@ impl Control {
             deciders: Vec::new(),
             at: self.now(),
         };
-        Ok(requests.into_iter().map(status).collect())
+        Ok(page(requests.into_iter().map(status).collect(), window))
     }
 
     /// The session, if `caller` may see it.
@@ -157,23 +172,28 @@ impl Control {
         caller: &Caller,
         live_only: bool,
     ) -> Result<Vec<SessionStatus>, Error> {
-        self.sessions_of(caller, live_only, None, None).await
+        let window = Window::default();
+        let page = self
+            .sessions_within(caller, live_only, (None, None), &window)
+            .await?;
+        Ok(page.items)
     }
 
-    /// As [`Control::sessions`], only of this holder and for this target, where they are given.
+    /// A part of them; only of this holder and for this target, where they are given.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn sessions_of(
+    pub async fn sessions_within(
         &self,
         caller: &Caller,
         live_only: bool,
-        principal: Option<PrincipalName>,
-        target: Option<TargetName>,
-    ) -> Result<Vec<SessionStatus>, Error> {
+        (principal, target): (Option<PrincipalName>, Option<TargetName>),
+        window: &Window,
+    ) -> Result<Page<SessionStatus>, Error> {
         let filter = Filter {
             principal,
             target,
+            window: ajar(window),
             ..self.visible(caller, live_only).await?
         };
         let sessions = self.store.sessions(&filter).await?;
@@ -185,7 +205,7 @@ impl Control {
             connections: counts.get(&session.id).copied().unwrap_or(0),
             session,
         };
-        Ok(sessions.into_iter().map(status).collect())
+        Ok(page(sessions.into_iter().map(status).collect(), window))
     }
 
     /// The open connections that `caller` may see, the oldest first.
@@ -237,7 +257,10 @@ impl Control {
                 principal: caller.name.clone(),
                 targets: rules.targets.keys().filter(seen).cloned().collect(),
             }),
-            limit: Some(LIST),
+            window: Window {
+                after: None,
+                limit: Some(LIST),
+            },
             ..Filter::default()
         })
     }

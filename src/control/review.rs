@@ -8,7 +8,8 @@ use crate::policy::{Action, Context};
 use crate::store::{Change, Filter, Write};
 
 use super::powers::Powers;
-use super::{Control, Error, act, reason, to_the_end};
+use super::window::{ajar, page};
+use super::{Control, Error, Page, Window, act, reason, to_the_end};
 
 impl Control {
     /// The reviews that `caller` may see, the newest first; only open ones if so asked.
@@ -16,8 +17,24 @@ impl Control {
     /// # Errors
     /// If the store fails.
     pub async fn reviews(&self, caller: &Caller, open_only: bool) -> Result<Vec<Review>, Error> {
-        let filter = self.visible(caller, open_only).await?;
-        Ok(self.store.reviews(&filter).await?)
+        let window = Window::default();
+        let page = self.reviews_within(caller, open_only, &window).await?;
+        Ok(page.items)
+    }
+
+    /// A part of them.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn reviews_within(
+        &self,
+        caller: &Caller,
+        open_only: bool,
+        window: &Window,
+    ) -> Result<Page<Review>, Error> {
+        let mut filter = self.visible(caller, open_only).await?;
+        filter.window = ajar(window);
+        Ok(page(self.store.reviews(&filter).await?, window))
     }
 
     /// Closes the review of a session, with a note of what was found.

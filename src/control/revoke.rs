@@ -7,37 +7,40 @@ use crate::policy::Action;
 use crate::store::{Change, StoreError};
 
 use super::expire::ended;
-use super::{Control, Error, SessionStatus, act, reason, to_the_end};
+use super::{Control, Error, Seen, SessionStatus, act, reason, to_the_end};
 
 impl Control {
     /// Ends a session. Its holder may, and whoever may approve for its target. When this returns,
     /// nothing more is admitted and its connections are closing.
     ///
     /// # Errors
+    /// [`Error::Changed`] if it is no longer in the version that the caller saw;
     /// [`Error::Conflict`] if it has ended before. If the store fails, its connections are closed
     /// all the same, but the answer is [`Error::NotStored`] or [`Error::Store`].
     pub async fn revoke(
         self: &Arc<Self>,
         caller: &Caller,
-        id: SessionId,
+        seen: impl Into<Seen<SessionId>>,
         why: &str,
     ) -> Result<SessionStatus, Error> {
+        let seen = seen.into();
         let why = reason(why)?.to_owned();
         let (control, caller) = (Arc::clone(self), caller.clone());
-        to_the_end(async move { control.end_early(&caller, id, &why).await }).await
+        to_the_end(async move { control.end_early(&caller, seen, &why).await }).await
     }
 
     async fn end_early(
         &self,
         caller: &Caller,
-        id: SessionId,
+        seen: Seen<SessionId>,
         why: &str,
     ) -> Result<SessionStatus, Error> {
+        let id = seen.id;
         let ending = Ending::Revoked {
             by: caller.name.clone(),
             reason: why.to_owned(),
         };
-        let old = match self.visible_session(caller, id).await {
+        let old = match self.visible_session(caller, seen).await {
             Err(Error::Store(error)) => return Err(self.end_unread(caller, id, ending, error)),
             old => old?,
         };

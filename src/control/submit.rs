@@ -14,7 +14,7 @@ use crate::policy::{Action, Context};
 use crate::store::{Change, Write};
 
 use super::grant::approved;
-use super::{Control, Error, RequestStatus, act, random_id, reason, to_the_end};
+use super::{Control, Error, RequestStatus, Seen, act, random_id, reason, to_the_end};
 
 /// Durations that somebody is told of who asked for one that is too long.
 const SHORTER: [u64; 7] = [8 * 3600, 4 * 3600, 2 * 3600, 3600, 1800, 900, 300];
@@ -99,7 +99,7 @@ impl Control {
     pub async fn extend(
         self: &Arc<Self>,
         caller: &Caller,
-        session: SessionId,
+        session: impl Into<Seen<SessionId>>,
         duration: Duration,
         why: &str,
     ) -> Result<RequestStatus, Error> {

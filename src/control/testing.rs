@@ -24,8 +24,9 @@ use crate::identity::{Directory, Entry, Passwords, Sealing, hash};
 use crate::policy::{Cedar, PolicyFile, PolicySet};
 use crate::secret::{Secret, ServerKey};
 use crate::store::{
-    AccountChange, Accounts, Act, Change, Credentials, Delegations, Due, Filter, Letter, NewToken,
-    Notices, Proved, Reviews, Sqlite, Store, StoreError, Tokens, Waiting,
+    AccountChange, Accounts, Act, Answer, Answers, Call, Change, Claim, Credentials, Delegations,
+    Due, Filter, Letter, NewToken, Notices, Proved, Reviews, Sqlite, Store, StoreError, Tokens,
+    Waiting, Window,
 };
 use crate::telemetry::Metrics;
 
@@ -485,6 +486,21 @@ impl Accounts for Faulty {
 }
 
 #[async_trait]
+impl Answers for Faulty {
+    async fn claim_call(&self, call: &Call) -> Result<Claim, StoreError> {
+        self.writes()?.claim_call(call).await
+    }
+
+    async fn answer_call(&self, key: [u8; 32], answer: &Answer) -> Result<(), StoreError> {
+        self.writes()?.answer_call(key, answer).await
+    }
+
+    async fn forget_call(&self, key: [u8; 32]) -> Result<(), StoreError> {
+        self.writes()?.forget_call(key).await
+    }
+}
+
+#[async_trait]
 impl Tokens for Faulty {
     async fn insert_token(&self, token: &NewToken, act: &Act) -> Result<(), StoreError> {
         self.writes()?.insert_token(token, act).await
@@ -501,8 +517,12 @@ impl Tokens for Faulty {
         self.reads()?.token(id).await
     }
 
-    async fn tokens(&self, owner: Option<&PrincipalName>) -> Result<Vec<ApiToken>, StoreError> {
-        self.reads()?.tokens(owner).await
+    async fn tokens(
+        &self,
+        owner: Option<&PrincipalName>,
+        window: &Window,
+    ) -> Result<Vec<ApiToken>, StoreError> {
+        self.reads()?.tokens(owner, window).await
     }
 
     async fn token_used(&self, id: TokenId, at: Timestamp) -> Result<(), StoreError> {

@@ -2,8 +2,11 @@
 
 pub mod api;
 mod auth;
+mod etag;
 mod extract;
+mod once;
 pub mod ops;
+mod paging;
 mod problem;
 mod serve;
 mod throttle;

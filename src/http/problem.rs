@@ -31,9 +31,14 @@ impl Rejection {
         }
     }
 
-    /// What was sent makes no sense.
+    /// What was sent does not fit the API's document.
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid", detail)
+    }
+
+    /// It fits, but makes no sense.
+    pub(super) fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
     }
 
     pub(super) fn unauthenticated() -> Self {
@@ -64,9 +69,10 @@ impl From<Error> for Rejection {
             Error::PasswordNeeded => (StatusCode::FORBIDDEN, "password_needed"),
             Error::Provider => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
             Error::NoDeviceFlow => (StatusCode::CONFLICT, "no_device_flow"),
-            Error::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
+            Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Error::Tracker(_) => (StatusCode::BAD_GATEWAY, "tickets_unavailable"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Error::Changed(_) => (StatusCode::PRECONDITION_FAILED, "changed"),
             Error::AuditUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
             Error::AuditUnreadable(cause) => {
                 tracing::error!(file = cause.file(), "the audit cannot be read");

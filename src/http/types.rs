@@ -4,11 +4,13 @@
 
 mod configuration;
 mod people;
+mod text;
 
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 pub use crate::access::Delegation;
 use crate::access::{
@@ -24,9 +26,10 @@ pub use crate::control::Explanation;
 
 pub use configuration::*;
 pub use people::*;
+pub use text::{AddressText, DurationText};
 
 /// `GET /api/v1/whoami`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Whoami {
     /// Who the token belongs to.
     pub name: PrincipalName,
@@ -41,7 +44,7 @@ pub struct Whoami {
 }
 
 /// An item of `GET /api/v1/targets`: a target that the caller may request or approve.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TargetView {
     /// Its name.
     pub name: TargetName,
@@ -66,14 +69,16 @@ pub struct TargetView {
 }
 
 /// `POST /api/v1/requests`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitRequest {
     /// What is asked for.
     pub target: TargetName,
     /// For how long.
+    #[schema(value_type = DurationText)]
     pub duration: String,
     /// Why.
+    #[schema(min_length = 1, example = "INC-4312 stuck refunds")]
     pub reason: String,
     /// When the session is to begin, if not at its approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,17 +89,19 @@ pub struct SubmitRequest {
 }
 
 /// `POST /api/v1/sessions/{id}/extend`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Extend {
     /// How much longer.
+    #[schema(value_type = DurationText)]
     pub duration: String,
     /// Why.
+    #[schema(min_length = 1, example = "INC-4312 stuck refunds")]
     pub reason: String,
 }
 
 /// The stage of an approval that a request is in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StageView {
     /// Its number, from 1.
     pub number: u32,
@@ -113,7 +120,7 @@ pub struct StageView {
 }
 
 /// An access request.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RequestView {
     /// Its name.
     pub id: RequestId,
@@ -161,17 +168,18 @@ pub struct RequestView {
 }
 
 /// `POST /api/v1/requests/{id}/approve`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approve {
     /// For how long, if shorter than asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DurationText>)]
     pub duration: Option<String>,
 }
 
 /// `POST /api/v1/requests/{id}/deny`, `POST /api/v1/sessions/{id}/revoke`, and `PUT` and `DELETE
 /// /api/v1/audit/holds/{session}`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
     /// Why. Required for all but a revocation.
@@ -180,7 +188,7 @@ pub struct Reason {
 }
 
 /// The answer to an approval.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Approved {
     /// The request as it stands now.
     pub request: RequestView,
@@ -190,7 +198,7 @@ pub struct Approved {
 }
 
 /// `POST /api/v1/notify/test`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotifyTest {
     /// The only channel to try; absent: all.
@@ -199,7 +207,7 @@ pub struct NotifyTest {
 }
 
 /// An item of the answer to `POST /api/v1/notify/test`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TriedChannel {
     /// The channel: `slack`, `email`, or a webhook's name.
     pub channel: String,
@@ -216,7 +224,7 @@ pub struct TriedChannel {
 }
 
 /// A session.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SessionView {
     /// Its name.
     pub id: SessionId,
@@ -245,7 +253,7 @@ pub struct SessionView {
 }
 
 /// A review: what is left of a broken glass until somebody else has looked at it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ReviewView {
     /// The session that was taken without anybody's approval.
     pub session: SessionId,
@@ -265,15 +273,16 @@ pub struct ReviewView {
 }
 
 /// `POST /api/v1/reviews/{session}/close`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloseReview {
     /// What was found.
+    #[schema(min_length = 1, example = "as it should be")]
     pub note: String,
 }
 
 /// `POST /api/v1/delegations`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delegate {
     /// Who may decide by the caller's powers.
@@ -283,7 +292,7 @@ pub struct Delegate {
 }
 
 /// `POST /api/v1/sessions/{id}/secret`: all that a client needs to connect.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct SessionSecret {
     /// The session.
     pub session: SessionId,
@@ -307,7 +316,7 @@ pub struct SessionSecret {
 }
 
 /// An item of `GET /api/v1/connections`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ConnectionView {
     /// Its name.
     pub id: ConnectionId,
@@ -328,7 +337,7 @@ pub struct ConnectionView {
 }
 
 /// An item of `GET /api/v1/audit/holds`: a session whose records are not to be deleted.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct HoldView {
     /// The session, over or not.
     pub session: SessionId,
@@ -346,8 +355,9 @@ pub struct HoldView {
 
 /// The query of `GET /api/v1/audit/statements`: all that is given has to hold. Lists are separated
 /// by commas.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct StatementsQuery {
     /// Text in SQL or parameters; in any case, unless it has a capital letter.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -357,12 +367,15 @@ pub struct StatementsQuery {
     pub regex: Option<bool>,
     /// Where `text` is looked for: `both` (default), `sql` or `parameters`.
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    #[param(pattern = "^(both|sql|parameters)$")]
     pub scope: Option<String>,
     /// Who ran them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(pattern = "^[A-Za-z0-9._+@-]{1,63}(,[A-Za-z0-9._+@-]{1,63})*$")]
     pub principal: Option<String>,
     /// What they reached.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(pattern = "^[a-z0-9-]{1,63}(,[a-z0-9-]{1,63})*$")]
     pub target: Option<String>,
     /// The session.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -381,6 +394,7 @@ pub struct StatementsQuery {
     pub until: Option<Timestamp>,
     /// The code of their failure, or its beginning and a star: `42P01`, `42*`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(pattern = r"^([0-9A-Z]{5}|[0-9A-Z]{1,4}\*)$")]
     pub sqlstate: Option<String>,
     /// What they did: `UPDATE`, `CREATE TABLE`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -390,9 +404,13 @@ pub struct StatementsQuery {
     pub table: Option<String>,
     /// How they ended: `completed`, `failed`, `skipped`, `suspended`, `unknown`, `running`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(
+        pattern = "^(completed|failed|skipped|suspended|unknown|running)(,(completed|failed|skipped|suspended|unknown|running))*$"
+    )]
     pub outcome: Option<String>,
     /// They took longer: `5s`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<DurationText>)]
     pub longer: Option<String>,
     /// They returned at least so many rows.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -402,35 +420,39 @@ pub struct StatementsQuery {
     pub rows_to: Option<u64>,
     /// Records that are not of statements: `none` (default), `also` or `only`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(pattern = "^(none|also|only)$")]
     pub events: Option<String>,
     /// The oldest first, not the newest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_first: Option<bool>,
     /// At most so many: 100 by default, 1000 at most.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u64>,
 }
 
 /// `GET /api/v1/audit/statements`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StatementsView {
     /// What was found, as `hallpass audit search --output json` prints it.
+    #[schema(value_type = Vec<Object>)]
     pub found: Vec<Found>,
     /// Whether there is more than the limit, or than one answer holds (16 MiB).
     pub more: bool,
 }
 
 /// `GET /api/v1/audit/sessions/{id}`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SessionRecords {
     /// The records about the session, as they stand in the log.
+    #[schema(value_type = Vec<Object>)]
     pub records: Vec<Record>,
     /// Whether there are more: ask for those behind the last one's `seq`.
     pub more: bool,
 }
 
 /// `GET /api/v1/audit/head`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AuditHead {
     /// The last record's sequence and hash.
     #[serde(flatten)]
@@ -440,14 +462,14 @@ pub struct AuditHead {
 }
 
 /// `GET /api/v1/policy`: the policies in force.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PolicyView {
     /// Their files, as they are written.
     pub files: Vec<PolicyFile>,
 }
 
 /// `POST /api/v1/policy/explain`: may somebody do something, and why?
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainPolicy {
     /// What: `request`, `approve`, ..
@@ -466,9 +488,11 @@ pub struct ExplainPolicy {
     pub mfa: Option<bool>,
     /// As if they called from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AddressText>)]
     pub address: Option<IpAddr>,
     /// For how long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DurationText>)]
     pub duration: Option<String>,
     /// When; now if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -483,10 +507,18 @@ pub struct ExplainPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requester: Option<PrincipalName>,
     /// Which stage of the approval, from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text::whole",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub stage: Option<u32>,
     /// How often the session has been extended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text::whole",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub extensions: Option<u32>,
 }
 
@@ -495,7 +527,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// An error, as `application/problem+json` (RFC 9457).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,

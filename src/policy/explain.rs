@@ -24,7 +24,7 @@ const SHORTER: [u64; 12] = [
 ];
 
 /// Whether something may be done, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Explanation {
     /// Whether it may be done.
     pub allowed: bool,
@@ -42,7 +42,7 @@ pub struct Explanation {
 }
 
 /// Whether it needs nobody's approval.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Alone {
     /// Whether it is granted without one.
     pub allowed: bool,
@@ -51,7 +51,7 @@ pub struct Alone {
 }
 
 /// Who could approve.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Approver {
     /// A principal's name, or a group's with an `@` before it.
     pub name: String,

@@ -31,7 +31,7 @@ const DEFAULT: [(&str, &str); 5] = [
 ];
 
 /// A file of policies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PolicyFile {
     /// Where it is; of a built-in one its name.
     pub name: String,
@@ -40,7 +40,7 @@ pub struct PolicyFile {
 }
 
 /// What a policy does where it applies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// It allows, unless another forbids.
@@ -50,7 +50,7 @@ pub enum Effect {
 }
 
 /// What people are told of a policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PolicyNote {
     /// Its `@id`.
     pub id: String,

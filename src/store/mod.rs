@@ -4,6 +4,7 @@
 //! (the *outbox*): what is committed cannot stay unrecorded, whenever the process dies.
 
 mod accounts;
+mod answers;
 mod change;
 mod delegations;
 mod holds;
@@ -30,6 +31,7 @@ use crate::access::{
 use crate::audit::Event;
 
 pub use accounts::{AccountChange, Accounts, Credentials, Factor, Proved};
+pub use answers::{Answer, Answers, Call, Claim};
 pub use change::{Change, Write};
 pub use notices::{Letter, Notices, Waiting};
 pub use sqlite::Sqlite;
@@ -109,8 +111,26 @@ pub struct Filter {
     pub principal: Option<PrincipalName>,
     /// Only what is for this target; `None`: for any.
     pub target: Option<TargetName>,
-    /// At most so many, the newest first; `None`: all.
+    /// Which part of the list.
+    pub window: Window,
+}
+
+/// A part of a list, the newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Only what comes behind this.
+    pub after: Option<Place>,
+    /// At most so many; `None`: all.
     pub limit: Option<u32>,
+}
+
+/// A place in a list: that of one item. Items that come to be later do not move it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The time that the list is in the order of, in microseconds since 1970.
+    pub at: i64,
+    /// The item's id.
+    pub id: String,
 }
 
 /// What time has ended, though nobody has noted it yet.
@@ -130,7 +150,7 @@ pub struct Due {
 
 /// Durable state. Every method may be dropped while it runs: it then happens whole or not at all.
 #[async_trait]
-pub trait Store: Accounts + Delegations + Notices + Reviews + Tokens {
+pub trait Store: Accounts + Answers + Delegations + Notices + Reviews + Tokens {
     /// Keeps a change, all of it or nothing.
     ///
     /// # Errors

@@ -58,17 +58,26 @@ pub(super) fn select(
     columns: &str,
     table: &str,
     owner: &str,
-    order: &str,
+    (order, key): (&str, &str),
     open: Option<&str>,
 ) -> String {
-    let open = open.unwrap_or("true");
+    let (open, behind) = (open.unwrap_or("true"), behind(table, order, key));
     format!(
         "SELECT {columns} FROM {table} WHERE {open}
            AND (:principal IS NULL OR {owner} = :principal
                 OR target IN (SELECT value FROM json_each(:targets)))
            AND (:owner IS NULL OR {owner} = :owner)
            AND (:target IS NULL OR target = :target)
+           AND {behind}
          ORDER BY {order} DESC, rowid DESC LIMIT :limit"
+    )
+}
+
+/// The condition that a row comes behind the one of a [`Place`](super::Place), the newest first.
+pub(super) fn behind(table: &str, order: &str, key: &str) -> String {
+    format!(
+        "(:at IS NULL OR {order} < :at OR ({order} = :at
+             AND rowid < (SELECT rowid FROM {table} WHERE {key} = :id)))"
     )
 }
 
@@ -88,7 +97,9 @@ pub(super) fn list<T>(
             ":owner": filter.principal.as_ref().map(PrincipalName::as_str),
             ":target": filter.target.as_ref().map(TargetName::as_str),
             // SQLite takes a negative limit as none.
-            ":limit": filter.limit.map_or(-1, i64::from),
+            ":limit": filter.window.limit.map_or(-1, i64::from),
+            ":at": filter.window.after.as_ref().map(|place| place.at),
+            ":id": filter.window.after.as_ref().map(|place| place.id.as_str()),
         },
         read,
     )?;

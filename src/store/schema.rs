@@ -162,6 +162,17 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX delegation_to ON delegation (to_whom);
 ",
+    "
+    CREATE TABLE kept_answer (
+        key         BLOB PRIMARY KEY,
+        body_sha256 BLOB NOT NULL,
+        at          INTEGER NOT NULL,
+        status      INTEGER,
+        location    TEXT,
+        body        BLOB
+    ) STRICT;
+    CREATE INDEX kept_answer_at ON kept_answer (at);
+",
 ];
 
 /// What stands between this file and its use.

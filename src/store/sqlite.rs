@@ -151,7 +151,7 @@ impl Store for Sqlite {
             rows::REQUEST,
             "access_request",
             "requester",
-            "created_at",
+            ("created_at", "id"),
             filter.open_only.then_some("state = 'pending'"),
         );
         let filter = filter.clone();
@@ -169,7 +169,7 @@ impl Store for Sqlite {
             rows::SESSION,
             "session",
             "principal",
-            "starts_at",
+            ("starts_at", "id"),
             filter.open_only.then_some(LIVE),
         );
         let filter = filter.clone();
@@ -255,7 +255,7 @@ impl Reviews for Sqlite {
             reviews::REVIEW,
             "review",
             "principal",
-            "opened_at",
+            ("opened_at", "session"),
             filter.open_only.then_some("state = 'open'"),
         );
         let filter = filter.clone();

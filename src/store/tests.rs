@@ -404,7 +404,7 @@ async fn lists_show_the_newest_first_and_only_what_may_be_seen() {
     let filter = |open_only, visible, limit| Filter {
         open_only,
         visible: Some(visible),
-        limit,
+        window: super::Window { after: None, limit },
         ..Filter::default()
     };
     assert_eq!(

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::{Act, Sqlite, StoreError, accounts, rows};
+use super::{Act, Sqlite, StoreError, Window, accounts, queries, rows};
 use crate::access::{Account, ApiToken, PrincipalName, TokenId, TokenOrigin};
 
 /// How long a token is listed that is good no longer.
@@ -35,7 +35,11 @@ pub trait Tokens: Send + Sync {
     async fn token(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError>;
 
     /// The tokens of `owner`, or everybody's, the newest first, without those that ended long ago.
-    async fn tokens(&self, owner: Option<&PrincipalName>) -> Result<Vec<ApiToken>, StoreError>;
+    async fn tokens(
+        &self,
+        owner: Option<&PrincipalName>,
+        window: &Window,
+    ) -> Result<Vec<ApiToken>, StoreError>;
 
     /// Notes that a token was used.
     async fn token_used(&self, id: TokenId, at: Timestamp) -> Result<(), StoreError>;
@@ -83,15 +87,26 @@ impl Tokens for Sqlite {
         .await
     }
 
-    async fn tokens(&self, owner: Option<&PrincipalName>) -> Result<Vec<ApiToken>, StoreError> {
-        let owner = owner.map(|owner| owner.as_str().to_owned());
+    async fn tokens(
+        &self,
+        owner: Option<&PrincipalName>,
+        window: &Window,
+    ) -> Result<Vec<ApiToken>, StoreError> {
+        let (owner, window) = (owner.map(|it| it.as_str().to_owned()), window.clone());
+        let behind = queries::behind("api_token", "created_at", "id");
         let sql = format!(
-            "SELECT {COLUMNS} FROM api_token WHERE ?1 IS NULL OR owner = ?1
-             ORDER BY created_at DESC, rowid DESC"
+            "SELECT {COLUMNS} FROM api_token WHERE (:owner IS NULL OR owner = :owner) AND {behind}
+             ORDER BY created_at DESC, rowid DESC LIMIT :limit"
         );
         self.call(move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            let tokens = statement.query_map([owner], token)?;
+            let parameters = named_params! {
+                ":owner": owner,
+                ":limit": window.limit.map_or(-1, i64::from),
+                ":at": window.after.as_ref().map(|place| place.at),
+                ":id": window.after.as_ref().map(|place| place.id.as_str()),
+            };
+            let tokens = statement.query_map(parameters, token)?;
             Ok(tokens.collect::<Result<_, _>>()?)
         })
         .await

@@ -13,6 +13,7 @@
     reason = "nothing is exported from here; `pub` separates a module's entry from its helpers"
 )]
 
+mod api;
 mod architecture;
 mod asking;
 mod cli;

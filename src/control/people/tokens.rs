@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Control, Error, act, random_id, reason, to_the_end};
+use super::super::window::{ajar, page};
+use super::super::{Control, Error, Page, Window, act, random_id, reason, to_the_end};
 use crate::access::{ApiToken, Caller, PrincipalName, Scope, TokenId, TokenOrigin};
 use crate::audit::Event;
 use crate::identity::{self, Kind};
@@ -85,11 +86,26 @@ impl Control {
     /// # Errors
     /// [`Error::Forbidden`] if somebody else asks for everybody's.
     pub async fn tokens(&self, caller: &Caller, all: bool) -> Result<Vec<ApiToken>, Error> {
+        let window = Window::default();
+        Ok(self.tokens_within(caller, all, &window).await?.items)
+    }
+
+    /// A part of them.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if somebody else asks for everybody's.
+    pub async fn tokens_within(
+        &self,
+        caller: &Caller,
+        all: bool,
+        window: &Window,
+    ) -> Result<Page<ApiToken>, Error> {
         if all {
             self.must_administer(caller)?;
         }
         let owner = (!all).then_some(&caller.name);
-        Ok(self.store.tokens(owner).await?)
+        let tokens = self.store.tokens(owner, &ajar(window)).await?;
+        Ok(page(tokens, window))
     }
 
     /// Ends a token, which opens nothing from then on. Its owner may, and administrators.

@@ -4,12 +4,14 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::super::auth::Authenticated;
 use super::super::extract::{Query, duration};
 use super::super::problem::Rejection;
 use super::super::types::{AuditHead, SessionRecords, StatementsQuery, StatementsView};
 use super::{ApiState, sessions};
+use crate::access::SessionId;
 use crate::audit::Outcome;
 use crate::audit::search::{self, Ending, Events, RowCount, Scope, TextFilter};
 use crate::control::Limits;
@@ -19,7 +21,15 @@ const LIMIT: u64 = 100;
 /// What is given at most.
 const MAX_LIMIT: u64 = 1000;
 
-/// `GET audit/statements?..`
+/// Search the audit.
+#[utoipa::path(
+    get,
+    path = "/audit/statements",
+    operation_id = "searchStatements",
+    tag = "audit",
+    params(StatementsQuery),
+    responses((status = 200, body = StatementsView)),
+)]
 pub(super) async fn statements(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -39,15 +49,28 @@ pub(super) async fn statements(
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Behind {
+    /// The `seq` behind which they begin.
     #[serde(default)]
+    #[param(default = 0)]
     after: u64,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
 }
 
-/// `GET audit/sessions/{id}?after=SEQ&limit=N`
+/// The records about a session.
+#[utoipa::path(
+    get,
+    path = "/audit/sessions/{session}",
+    operation_id = "sessionRecords",
+    tag = "audit",
+    params(Behind, ("session" = SessionId, Path)),
+    responses((status = 200, body = SessionRecords)),
+)]
 pub(super) async fn session(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -65,7 +88,14 @@ pub(super) async fn session(
     }))
 }
 
-/// `GET audit/head`
+/// The last record's sequence and hash, and the key that signs.
+#[utoipa::path(
+    get,
+    path = "/audit/head",
+    operation_id = "auditHead",
+    tag = "audit",
+    responses((status = 200, body = AuditHead)),
+)]
 pub(super) async fn head(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -135,7 +165,7 @@ fn text(query: &StatementsQuery) -> Result<Option<TextFilter>, Rejection> {
         true => TextFilter::pattern(text, scope),
         false => TextFilter::literal(text, scope),
     };
-    let invalid = |error| Rejection::invalid(format!("text: {error}"));
+    let invalid = |error| Rejection::unprocessable(format!("text: {error}"));
     filter.map(Some).map_err(invalid)
 }
 
@@ -191,6 +221,6 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     key: &str,
     text: &str,
 ) -> Result<T, Rejection> {
-    let invalid = |error| Rejection::invalid(format!("{key}: {error}"));
+    let invalid = |error| Rejection::unprocessable(format!("{key}: {error}"));
     text.parse().map_err(invalid)
 }

@@ -10,7 +10,15 @@ use super::ApiState;
 use crate::access::PrincipalKind;
 use crate::control::Live;
 
-/// `GET config/summary`
+/// What the configuration in force says, without secrets, and the live sessions; for
+/// administrators.
+#[utoipa::path(
+    get,
+    path = "/config/summary",
+    operation_id = "showConfiguration",
+    tag = "policy",
+    responses((status = 200, body = ConfigSummary)),
+)]
 pub(super) async fn summary(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

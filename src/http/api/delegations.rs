@@ -6,12 +6,21 @@ use axum::http::StatusCode;
 
 use super::super::auth::Authenticated;
 use super::super::extract::Json;
+use super::super::once::KeyText;
 use super::super::problem::Rejection;
 use super::super::types::{Delegate, Delegation};
 use super::ApiState;
+use crate::access::PrincipalName;
 use crate::control::Error;
 
-/// `GET delegations`: those from and to the caller.
+/// Delegations from and to the caller.
+#[utoipa::path(
+    get,
+    path = "/delegations",
+    operation_id = "listDelegations",
+    tag = "delegations",
+    responses((status = 200, body = Vec<Delegation>)),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -19,7 +28,15 @@ pub(super) async fn list(
     Ok(Answer(state.control.delegations(&caller).await?))
 }
 
-/// `POST delegations`
+/// Let somebody else decide by one's own powers.
+#[utoipa::path(
+    post,
+    path = "/delegations",
+    operation_id = "delegate",
+    tag = "delegations",
+    params(("Idempotency-Key" = Option<KeyText>, Header)),
+    responses((status = 201, body = Delegation)),
+)]
 pub(super) async fn make(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -29,7 +46,15 @@ pub(super) async fn make(
     Ok((StatusCode::CREATED, Answer(made)))
 }
 
-/// `DELETE delegations/{to}`
+/// End a delegation.
+#[utoipa::path(
+    delete,
+    path = "/delegations/{to}",
+    operation_id = "endDelegation",
+    tag = "delegations",
+    params(("to" = PrincipalName, Path)),
+    responses((status = 200, body = Delegation)),
+)]
 pub(super) async fn end(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

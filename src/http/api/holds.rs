@@ -9,8 +9,16 @@ use super::super::extract::Json;
 use super::super::problem::Rejection;
 use super::super::types::{HoldView, Reason};
 use super::{ApiState, sessions, views};
+use crate::access::SessionId;
 
-/// `GET audit/holds`
+/// Sessions whose records are kept.
+#[utoipa::path(
+    get,
+    path = "/audit/holds",
+    operation_id = "listHolds",
+    tag = "audit",
+    responses((status = 200, body = Vec<HoldView>)),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -19,7 +27,15 @@ pub(super) async fn list(
     Ok(Answer(holds.into_iter().map(views::hold).collect()))
 }
 
-/// `PUT audit/holds/{session}`
+/// Keep the records of a session.
+#[utoipa::path(
+    put,
+    path = "/audit/holds/{session}",
+    operation_id = "placeHold",
+    tag = "audit",
+    params(("session" = SessionId, Path)),
+    responses((status = 201, body = HoldView)),
+)]
 pub(super) async fn place(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -31,7 +47,15 @@ pub(super) async fn place(
     Ok((StatusCode::CREATED, Answer(views::hold(hold))))
 }
 
-/// `DELETE audit/holds/{session}`
+/// Keep them no longer.
+#[utoipa::path(
+    delete,
+    path = "/audit/holds/{session}",
+    operation_id = "releaseHold",
+    tag = "audit",
+    params(("session" = SessionId, Path)),
+    responses((status = 200, body = HoldView)),
+)]
 pub(super) async fn release(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

@@ -7,7 +7,14 @@ use super::super::auth::Authenticated;
 use super::super::types::{TargetView, Whoami};
 use super::{ApiState, views};
 
-/// `GET whoami`
+/// Who the token belongs to.
+#[utoipa::path(
+    get,
+    path = "/whoami",
+    operation_id = "whoami",
+    tag = "identity",
+    responses((status = 200, body = Whoami)),
+)]
 pub(super) async fn whoami(Authenticated(caller): Authenticated) -> Json<Whoami> {
     let (mfa, scope) = (caller.mfa, caller.scope);
     let caller = caller.principal;
@@ -19,7 +26,14 @@ pub(super) async fn whoami(Authenticated(caller): Authenticated) -> Json<Whoami>
     })
 }
 
-/// `GET targets`
+/// The targets that one may ask for, or decide about.
+#[utoipa::path(
+    get,
+    path = "/targets",
+    operation_id = "listTargets",
+    tag = "identity",
+    responses((status = 200, body = Vec<TargetView>)),
+)]
 pub(super) async fn targets(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

@@ -1,8 +1,14 @@
 //! The REST API, `/api/v1`. Handlers translate; what may be done is decided in `control`.
 
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's macros write them at our types"
+)]
+
 mod audit;
 mod config;
 mod delegations;
+mod document;
 mod holds;
 mod identity;
 mod notify;
@@ -25,26 +31,28 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Response, StatusCode};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post, put};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::once::once;
 use super::problem::{Rejection, uniform};
 use super::throttle::Throttle;
 use crate::control::Control;
 
 /// Bytes of a body at most.
-const BODY: usize = 64 * 1024;
+pub(super) const BODY: usize = 64 * 1024;
 /// The longest that a call may take; longer than the longest wait that may be asked for.
 const TIMEOUT: Duration = Duration::from_secs(45);
 
@@ -77,15 +85,19 @@ pub(super) struct ApiState {
     pub(super) endpoint: Arc<ArcSwap<Endpoint>>,
     pub(super) shutdown: CancellationToken,
     pub(super) throttle: Arc<Throttle>,
+    /// The OpenAPI document.
+    document: Bytes,
 }
 
 /// The API's routes. The throttle goes by `ConnectInfo<SocketAddr>`, which `serve` provides.
 pub fn router(parts: ApiParts) -> Router {
+    let (routes, document) = documented();
     let state = ApiState {
         control: parts.control,
         endpoint: parts.endpoint,
         shutdown: parts.shutdown,
         throttle: Arc::default(),
+        document: Bytes::from(document),
     };
     let no_store =
         SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -94,8 +106,8 @@ pub fn router(parts: ApiParts) -> Router {
         HeaderValue::from_static("nosniff"),
     );
     // From the inside out: the last one sees the request first.
-    Router::new()
-        .nest("/api/v1", routes())
+    routes
+        .layer(from_fn_with_state(state.clone(), once))
         .with_state(state)
         .layer(RequestBodyLimitLayer::new(BODY))
         .layer(TimeoutLayer::with_status_code(
@@ -109,59 +121,62 @@ pub fn router(parts: ApiParts) -> Router {
         .layer(from_fn(log))
 }
 
-fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/whoami", get(identity::whoami))
-        .route("/login", post(people::login))
-        .route("/login/oidc", post(oidc::begin))
-        .route("/login/oidc/finish", post(oidc::finish))
-        .route("/token/exchange", post(oidc::exchange))
-        .route("/logout", post(people::logout))
-        .route("/account/password", post(people::password))
-        .route(
-            "/account/totp",
-            post(people::begin_totp).delete(people::remove_totp),
-        )
-        .route("/account/totp/confirm", post(people::confirm_totp))
-        .route("/accounts", get(people::list).post(people::add))
-        .route("/accounts/{name}/disable", post(people::disable))
-        .route("/accounts/{name}/enable", post(people::enable))
-        .route("/accounts/{name}/reset", post(people::reset))
-        .route("/accounts/{name}/groups", put(people::groups))
-        .route("/tokens", get(tokens::list).post(tokens::make))
-        .route("/tokens/{id}", delete(tokens::revoke))
-        .route("/targets", get(identity::targets))
-        .route("/policy", get(policy::show))
-        .route("/policy/explain", post(policy::explain))
-        .route("/config/summary", get(config::summary))
-        .route("/requests", get(requests::list).post(requests::submit))
-        .route("/requests/{id}", get(requests::show))
-        .route("/requests/{id}/approve", post(requests::approve))
-        .route("/requests/{id}/deny", post(requests::deny))
-        .route("/requests/{id}/withdraw", post(requests::withdraw))
-        .route("/sessions", get(sessions::list))
-        .route("/sessions/{id}", get(sessions::show))
-        .route("/sessions/{id}/revoke", post(sessions::revoke))
-        .route("/sessions/{id}/extend", post(sessions::extend))
-        .route("/sessions/{id}/secret", post(sessions::secret))
-        .route("/reviews", get(reviews::list))
-        .route("/reviews/{session}/close", post(reviews::close))
-        .route(
-            "/delegations",
-            get(delegations::list).post(delegations::make),
-        )
-        .route("/delegations/{to}", delete(delegations::end))
-        .route("/connections", get(sessions::connections))
-        .route("/notify/test", post(notify::test))
-        .route("/slack/interactions", post(slack::interactions))
-        .route("/audit/statements", get(audit::statements))
-        .route("/audit/sessions/{session}", get(audit::session))
-        .route("/audit/head", get(audit::head))
-        .route("/audit/holds", get(holds::list))
-        .route(
-            "/audit/holds/{session}",
-            put(holds::place).delete(holds::release),
-        )
+/// The OpenAPI document, as JSON: made from the routes, so that none is missing.
+pub fn openapi() -> String {
+    documented().1
+}
+
+fn documented() -> (Router<ApiState>, String) {
+    let all = OpenApiRouter::with_openapi(document::begun()).nest("/api/v1", routes());
+    let (routes, document) = all.split_for_parts();
+    (routes, document::finished(document))
+}
+
+fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(identity::whoami))
+        .routes(routes!(people::login))
+        .routes(routes!(oidc::begin))
+        .routes(routes!(oidc::finish))
+        .routes(routes!(oidc::exchange))
+        .routes(routes!(people::logout))
+        .routes(routes!(people::password))
+        .routes(routes!(people::begin_totp, people::remove_totp))
+        .routes(routes!(people::confirm_totp))
+        .routes(routes!(people::list, people::add))
+        .routes(routes!(people::disable))
+        .routes(routes!(people::enable))
+        .routes(routes!(people::reset))
+        .routes(routes!(people::groups))
+        .routes(routes!(tokens::list, tokens::make))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(identity::targets))
+        .routes(routes!(policy::show))
+        .routes(routes!(policy::explain))
+        .routes(routes!(config::summary))
+        .routes(routes!(requests::list, requests::submit))
+        .routes(routes!(requests::show))
+        .routes(routes!(requests::approve))
+        .routes(routes!(requests::deny))
+        .routes(routes!(requests::withdraw))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::show))
+        .routes(routes!(sessions::revoke))
+        .routes(routes!(sessions::extend))
+        .routes(routes!(sessions::secret))
+        .routes(routes!(reviews::list))
+        .routes(routes!(reviews::close))
+        .routes(routes!(delegations::list, delegations::make))
+        .routes(routes!(delegations::end))
+        .routes(routes!(sessions::connections))
+        .routes(routes!(notify::test))
+        .routes(routes!(slack::interactions))
+        .routes(routes!(audit::statements))
+        .routes(routes!(audit::session))
+        .routes(routes!(audit::head))
+        .routes(routes!(holds::list))
+        .routes(routes!(holds::place, holds::release))
+        .routes(routes!(document::show))
 }
 
 /// A handler panicked. The message may hold anything, so it is not logged here.

@@ -9,7 +9,14 @@ use super::super::problem::Rejection;
 use super::super::types::{NotifyTest, TriedChannel};
 use super::{ApiState, views};
 
-/// `POST notify/test`
+/// Try the channels of notifications out.
+#[utoipa::path(
+    post,
+    path = "/notify/test",
+    operation_id = "testNotifications",
+    tag = "notifications",
+    responses((status = 200, body = Vec<TriedChannel>)),
+)]
 pub(super) async fn test(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Response};
 use super::super::auth::Peer;
 use super::super::extract::Json;
 use super::super::problem::Rejection;
-use super::super::types::{BeginOidc, Done, Exchanged, FinishOidc, OidcBegun, TokenExchange};
+use super::super::types::{
+    BeginOidc, Done, Exchanged, FinishOidc, NewToken, OidcBegun, TokenExchange,
+};
 use super::{ApiState, views};
 use crate::secret::Secret;
 
@@ -25,7 +27,15 @@ const TOKENS: [&str; 2] = [
 ];
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
-/// `POST login/oidc`
+/// Begin to sign in with the OpenID provider.
+#[utoipa::path(
+    post,
+    path = "/login/oidc",
+    operation_id = "beginOidc",
+    tag = "people",
+    security(()),
+    responses((status = 200, body = OidcBegun)),
+)]
 pub(super) async fn begin(
     State(state): State<ApiState>,
     Peer(peer): Peer,
@@ -46,7 +56,15 @@ pub(super) async fn begin(
     }))
 }
 
-/// `POST login/oidc/finish`: 202 while nobody has agreed on the other device.
+/// End it: 202 while nobody has agreed on the other device.
+#[utoipa::path(
+    post,
+    path = "/login/oidc/finish",
+    operation_id = "finishOidc",
+    tag = "people",
+    security(()),
+    responses((status = 200, body = NewToken), (status = 202, body = Done)),
+)]
 pub(super) async fn finish(
     State(state): State<ApiState>,
     Peer(peer): Peer,
@@ -70,7 +88,16 @@ pub(super) async fn finish(
     })
 }
 
-/// `POST token/exchange`
+/// Exchange a CI provider's token for one of hallpass (RFC 8693).
+#[utoipa::path(
+    post,
+    path = "/token/exchange",
+    operation_id = "exchangeToken",
+    tag = "people",
+    security(()),
+    request_body(content = TokenExchange, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = Exchanged)),
+)]
 pub(super) async fn exchange(
     State(state): State<ApiState>,
     Peer(peer): Peer,

@@ -12,10 +12,19 @@ use super::super::types::{
     RecoveryCodes, Reset, SetUp, ShowPassword, TokenView, TotpBegun,
 };
 use super::{ApiState, views};
+use crate::access::PrincipalName;
 use crate::control::{NewAccount, Own, SignIn};
 use crate::secret::Secret;
 
-/// `POST login`
+/// Sign in with a password.
+#[utoipa::path(
+    post,
+    path = "/login",
+    operation_id = "signIn",
+    tag = "people",
+    security(()),
+    responses((status = 200, body = NewToken)),
+)]
 pub(super) async fn login(
     State(state): State<ApiState>,
     Peer(peer): Peer,
@@ -32,7 +41,14 @@ pub(super) async fn login(
     Ok(Answer(views::new_token(made)))
 }
 
-/// `POST logout`
+/// End the token that the call comes with.
+#[utoipa::path(
+    post,
+    path = "/logout",
+    operation_id = "signOut",
+    tag = "people",
+    responses((status = 200, body = TokenView)),
+)]
 pub(super) async fn logout(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -42,7 +58,14 @@ pub(super) async fn logout(
     Ok(Answer(views::token(token)))
 }
 
-/// `GET accounts`
+/// All accounts.
+#[utoipa::path(
+    get,
+    path = "/accounts",
+    operation_id = "listAccounts",
+    tag = "people",
+    responses((status = 200, body = Vec<AccountView>)),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -51,7 +74,14 @@ pub(super) async fn list(
     Ok(Answer(accounts.into_iter().map(views::account).collect()))
 }
 
-/// `POST accounts`
+/// Add an account.
+#[utoipa::path(
+    post,
+    path = "/accounts",
+    operation_id = "addAccount",
+    tag = "people",
+    responses((status = 201, body = SetUp)),
+)]
 pub(super) async fn add(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -68,7 +98,15 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Answer(answer)))
 }
 
-/// `POST accounts/{name}/disable`
+/// Keep an account out, and end its sessions.
+#[utoipa::path(
+    post,
+    path = "/accounts/{name}/disable",
+    operation_id = "disableAccount",
+    tag = "people",
+    params(("name" = PrincipalName, Path)),
+    responses((status = 200, body = AccountView)),
+)]
 pub(super) async fn disable(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -78,7 +116,15 @@ pub(super) async fn disable(
     Ok(Answer(views::account(account)))
 }
 
-/// `POST accounts/{name}/enable`
+/// Let an account in again.
+#[utoipa::path(
+    post,
+    path = "/accounts/{name}/enable",
+    operation_id = "enableAccount",
+    tag = "people",
+    params(("name" = PrincipalName, Path)),
+    responses((status = 200, body = AccountView)),
+)]
 pub(super) async fn enable(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -88,7 +134,15 @@ pub(super) async fn enable(
     Ok(Answer(views::account(account)))
 }
 
-/// `POST accounts/{name}/reset`
+/// Replace an account's password by a new code to set it up with.
+#[utoipa::path(
+    post,
+    path = "/accounts/{name}/reset",
+    operation_id = "resetAccount",
+    tag = "people",
+    params(("name" = PrincipalName, Path)),
+    responses((status = 200, body = SetUp)),
+)]
 pub(super) async fn reset(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -99,7 +153,15 @@ pub(super) async fn reset(
     Ok(Answer(views::set_up(account, Some(code))))
 }
 
-/// `PUT accounts/{name}/groups`
+/// Say which groups an account has.
+#[utoipa::path(
+    put,
+    path = "/accounts/{name}/groups",
+    operation_id = "setGroups",
+    tag = "people",
+    params(("name" = PrincipalName, Path)),
+    responses((status = 200, body = AccountView)),
+)]
 pub(super) async fn groups(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -110,7 +172,14 @@ pub(super) async fn groups(
     Ok(Answer(views::account(account)))
 }
 
-/// `POST account/password`
+/// Change one's own password.
+#[utoipa::path(
+    post,
+    path = "/account/password",
+    operation_id = "changePassword",
+    tag = "people",
+    responses((status = 200, body = Done)),
+)]
 pub(super) async fn password(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -124,7 +193,14 @@ pub(super) async fn password(
     Ok(Answer(Done {}))
 }
 
-/// `POST account/totp`
+/// Begin with a second factor.
+#[utoipa::path(
+    post,
+    path = "/account/totp",
+    operation_id = "beginTotp",
+    tag = "people",
+    responses((status = 200, body = TotpBegun)),
+)]
 pub(super) async fn begin_totp(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -138,7 +214,14 @@ pub(super) async fn begin_totp(
     Ok(Answer(TotpBegun { address }))
 }
 
-/// `POST account/totp/confirm`
+/// Show that the second factor works.
+#[utoipa::path(
+    post,
+    path = "/account/totp/confirm",
+    operation_id = "confirmTotp",
+    tag = "people",
+    responses((status = 200, body = RecoveryCodes)),
+)]
 pub(super) async fn confirm_totp(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -151,7 +234,14 @@ pub(super) async fn confirm_totp(
     }))
 }
 
-/// `DELETE account/totp`
+/// Do without a second factor from now on.
+#[utoipa::path(
+    delete,
+    path = "/account/totp",
+    operation_id = "removeTotp",
+    tag = "people",
+    responses((status = 200, body = Done)),
+)]
 pub(super) async fn remove_totp(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

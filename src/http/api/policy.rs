@@ -10,7 +10,14 @@ use super::super::types::{ExplainPolicy, Explanation, PolicyView};
 use super::ApiState;
 use crate::control::Question;
 
-/// `GET policy`
+/// The policies in force.
+#[utoipa::path(
+    get,
+    path = "/policy",
+    operation_id = "showPolicies",
+    tag = "policy",
+    responses((status = 200, body = PolicyView)),
+)]
 pub(super) async fn show(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -19,7 +26,14 @@ pub(super) async fn show(
     Ok(Answer(PolicyView { files }))
 }
 
-/// `POST policy/explain`
+/// May somebody do something, and why?
+#[utoipa::path(
+    post,
+    path = "/policy/explain",
+    operation_id = "explainPolicy",
+    tag = "policy",
+    responses((status = 200, body = Explanation)),
+)]
 pub(super) async fn explain(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

@@ -11,7 +11,16 @@ use super::super::problem::Rejection;
 use super::ApiState;
 use crate::control::{SlackCall, SlackRefusal};
 
-/// `POST slack/interactions`: a form, signed. Who calls proves it by nothing else.
+/// What Slack calls when somebody presses a button: a form, signed, which proves who calls.
+#[utoipa::path(
+    post,
+    path = "/slack/interactions",
+    operation_id = "slackInteraction",
+    tag = "notifications",
+    security(()),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200)),
+)]
 pub(super) async fn interactions(
     State(state): State<ApiState>,
     headers: HeaderMap,

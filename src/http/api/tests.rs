@@ -74,6 +74,29 @@ impl Api {
             .await
     }
 
+    /// A call of maya's with one header more.
+    async fn having(
+        &self,
+        method: &str,
+        path: &str,
+        name: &'static str,
+        value: &str,
+        body: &str,
+    ) -> Reply {
+        let mut request = request(&token("maya"), method, path, body.to_owned());
+        request.headers_mut().insert(name, value.parse().unwrap());
+        self.send(request).await
+    }
+
+    /// A change of what `who` saw in the version of the tag.
+    async fn as_seen(&self, who: &str, path: &str, tag: &str, body: &str) -> Reply {
+        let mut request = request(&token(who), "POST", path, body.to_owned());
+        request
+            .headers_mut()
+            .insert("if-match", tag.parse().unwrap());
+        self.send(request).await
+    }
+
     /// `path` with `{request}`, `{session}` and the like replaced by something that maya has.
     async fn fill(&self, path: &str) -> String {
         if path.contains("{session}") {
@@ -132,6 +155,7 @@ const TOKEN: &str = r#"{"scope":"read","lifetime":"1h"}"#;
 /// Method, path, body; then what a requester (whose it is), an approver of the target, an
 /// approver of another target, one who may do nothing, and an auditor are answered.
 const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
+    ("GET", "openapi.json", "", [200; 5]),
     ("GET", "whoami", "", [200, 200, 200, 200, 200]),
     ("POST", "login", LOGIN, [401; 5]),
     ("POST", "login/oidc", "", [404; 5]),
@@ -243,10 +267,67 @@ const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
 
 #[test]
 fn every_route_has_a_line_in_the_table() {
-    let source = include_str!("mod.rs");
-    let routes = ["get(", "post(", "put(", "delete("];
-    let handlers = routes.map(|route| source.matches(route).count());
-    assert_eq!(handlers.iter().sum::<usize>(), ROUTES.len());
+    let document: Value = serde_json::from_str(&super::openapi()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let mut documented: Vec<(String, &str)> = Vec::new();
+    for (path, item) in paths {
+        let methods = item.as_object().unwrap().keys();
+        documented.extend(methods.map(|method| (method.to_uppercase(), path.as_str())));
+    }
+    for (method, path, ..) in ROUTES {
+        let whole = format!("/api/v1/{path}");
+        let is = |(its, template): &(String, &str)| its == method && fits(template, &whole);
+        let place = documented.iter().position(is);
+        documented.remove(place.unwrap_or_else(|| panic!("{method} {path} is in no document")));
+    }
+    assert!(documented.is_empty(), "without a line: {documented:?}");
+}
+
+/// Whether a path is one of a template's.
+fn fits(template: &str, path: &str) -> bool {
+    let (template, path) = (template.split('/'), path.split('/'));
+    template.clone().count() == path.clone().count()
+        && template
+            .zip(path)
+            .all(|(part, text)| part.starts_with('{') || part == text)
+}
+
+#[test]
+fn the_document_says_of_every_call_what_it_takes_and_what_it_answers() {
+    let document: Value = serde_json::from_str(&super::openapi()).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut ids = std::collections::BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id), "{id} twice");
+            assert!(!operation["summary"].as_str().unwrap().is_empty(), "{id}");
+            let problem = "#/components/responses/Problem";
+            assert_eq!(
+                operation["responses"]["4XX"]["$ref"], problem,
+                "{method} {path}"
+            );
+            let parameters = operation["parameters"].as_array();
+            let named = path.matches('{').count();
+            let in_path = parameters
+                .into_iter()
+                .flatten()
+                .filter(|it| it["in"] == "path");
+            assert_eq!(in_path.count(), named, "{method} {path}");
+        }
+    }
+    for (path, names) in [
+        ("requests", &["state", "limit", "cursor"][..]),
+        ("requests/{id}", &["wait", "id", "If-None-Match"]),
+        ("audit/sessions/{session}", &["after", "limit", "session"]),
+    ] {
+        let parameters = &document["paths"][format!("/api/v1/{path}")]["get"]["parameters"];
+        let documented = parameters.as_array().unwrap().iter().map(|it| &it["name"]);
+        assert_eq!(documented.collect::<Vec<_>>(), names, "{path}");
+        assert!(!parameters.to_string().contains("null"), "{parameters}");
+    }
+    let request = &document["components"]["schemas"]["RequestId"];
+    assert_eq!(request["pattern"], "^req-[0-9a-hjkmnp-tv-z]{12}$");
 }
 
 #[tokio::test]
@@ -267,7 +348,13 @@ async fn every_route_answers_each_kind_of_caller_as_the_table_says() {
 }
 
 /// Where those go who have no token yet.
-const OPEN: [&str; 4] = ["login", "login/oidc", "login/oidc/finish", "token/exchange"];
+const OPEN: [&str; 5] = [
+    "openapi.json",
+    "login",
+    "login/oidc",
+    "login/oidc/finish",
+    "token/exchange",
+];
 
 #[tokio::test]
 async fn no_route_answers_without_a_valid_token() {
@@ -330,11 +417,11 @@ async fn unknown_paths_and_wrong_methods_are_problems_too() {
         ("PUT", "audit/holds/ses-x", 404),
         ("GET", "audit/statements?colour=red", 400),
         ("GET", "audit/statements?limit=1001", 400),
-        ("GET", "audit/statements?text=(&regex=true", 400),
+        ("GET", "audit/statements?text=(&regex=true", 422),
         ("GET", "audit/statements?events=all", 400),
         ("GET", "audit/statements?outcome=completed,lost", 400),
-        ("GET", "audit/statements?principal=a%20b", 400),
-        ("GET", "audit/statements?sqlstate=4", 400),
+        ("GET", "audit/statements?principal=a%20b", 422),
+        ("GET", "audit/statements?sqlstate=4", 422),
         ("GET", "audit/statements?longer=5", 400),
         ("GET", "audit/sessions/ses-x", 404),
         ("DELETE", "audit/holds/ses-000000000000", 403),
@@ -342,7 +429,7 @@ async fn unknown_paths_and_wrong_methods_are_problems_too() {
         ("GET", "requests?colour=red", 400),
         ("GET", "requests?state=all&state=pending", 400),
         ("GET", "sessions?state=pending", 400),
-        ("GET", "requests/req-000000000000?wait=31s", 400),
+        ("GET", "requests/req-000000000000?wait=31s", 422),
         ("GET", "requests/req-000000000000?wait=-1s", 400),
         ("GET", "requests/req-000000000000?wait=soon", 400),
         ("GET", "requests/req-000000000000?wait=1s", 404),
@@ -417,7 +504,7 @@ async fn bodies_that_make_no_sense_are_refused_and_grant_nothing() {
         let reply = api
             .send(request(&token("maya"), "POST", "requests", body))
             .await;
-        assert_eq!(reply.status, 400, "{text}");
+        assert!([400, 422].contains(&reply.status.as_u16()), "{text}");
         assert_eq!(reply.body["code"], "invalid", "{text}");
         check_form(&reply);
     }
@@ -433,7 +520,7 @@ async fn bodies_that_make_no_sense_are_refused_and_grant_nothing() {
         let reply = api
             .call("dana", "POST", &format!("requests/{id}/approve"), body)
             .await;
-        assert_eq!(reply.status, 400, "{body}");
+        assert!([400, 422].contains(&reply.status.as_u16()), "{body}");
     }
     assert_eq!(api.world.admission.live_sessions(), 0);
 }
@@ -826,4 +913,160 @@ async fn a_job_sends_its_token_as_a_form_and_nobody_s_job_gets_none() {
     ] {
         assert_eq!(api.send(form(wrong)).await.status, 400);
     }
+}
+
+#[tokio::test]
+async fn who_has_the_version_that_there_is_gets_nothing_again() {
+    let api = Api::new();
+    let request = api.world.submit("maya").await;
+    let session = api.world.session().await.id;
+    for path in [format!("requests/{request}"), format!("sessions/{session}")] {
+        let first = api.call("maya", "GET", &path, "").await;
+        let tag = first.headers["etag"].to_str().unwrap().to_owned();
+        assert_eq!(tag, format!("\"{}\"", first.body["version"]));
+        for (known, expected) in [
+            (tag.clone(), 304),
+            (format!("W/{tag}"), 304),
+            (format!("\"99\", {tag}"), 304),
+            ("\"99\"".to_owned(), 200),
+            ("99".to_owned(), 400),
+        ] {
+            let reply = api.having("GET", &path, "if-none-match", &known, "").await;
+            assert_eq!(reply.status, expected, "{path} {known}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_changed_since_it_was_seen_is_not_changed_again() {
+    let api = Api::new();
+    let request = api.world.submit("maya").await;
+    let session = api.world.session().await.id;
+    for (path, body) in [
+        (format!("requests/{request}/approve"), "{}"),
+        (format!("requests/{request}/deny"), r#"{"reason":"no"}"#),
+        (format!("requests/{request}/withdraw"), ""),
+        (
+            format!("sessions/{session}/extend"),
+            r#"{"duration":"5m","reason":"x"}"#,
+        ),
+        (format!("sessions/{session}/revoke"), r#"{"reason":"x"}"#),
+    ] {
+        for who in ["maya", "dana"] {
+            let reply = api.as_seen(who, &path, "\"9\"", body).await;
+            assert!(
+                [412, 403, 404].contains(&reply.status.as_u16()),
+                "{who} {path} {}",
+                reply.body
+            );
+        }
+        let reply = api.as_seen("dana", &path, "3", body).await;
+        assert_eq!(reply.status, 400, "{path}");
+    }
+    let path = format!("sessions/{session}/revoke");
+    let reply = api.as_seen("dana", &path, "\"9\"", "{}").await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.body["code"]),
+        (412, &json!("changed"))
+    );
+    assert_eq!(api.world.admission.live_sessions(), 1);
+    let reply = api.as_seen("dana", &path, "\"1\"", "{}").await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.headers["etag"], "\"2\"");
+    let reply = api
+        .as_seen("dana", &format!("requests/{request}/approve"), "*", "{}")
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_list_comes_in_pages_that_what_is_new_does_not_move() {
+    let api = Api::new();
+    let mut submitted = Vec::new();
+    for _ in 0..5 {
+        submitted.push(api.world.submit("maya").await.to_string());
+    }
+    submitted.reverse();
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    let mut next = Some("requests?limit=2&state=all".to_owned());
+    while let Some(path) = next.take() {
+        let reply = api.call("maya", "GET", &path, "").await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let ids = reply
+            .body
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["id"].as_str().unwrap());
+        seen.extend(ids.map(str::to_owned));
+        let link = reply.headers.get("link").map(|it| it.to_str().unwrap());
+        next = link.map(|link| {
+            let path = link.strip_prefix("</api/v1/").unwrap();
+            path.strip_suffix(">; rel=\"next\"").unwrap().to_owned()
+        });
+        pages += 1;
+        api.world.submit("maya").await;
+    }
+    assert_eq!((seen, pages), (submitted, 3));
+    for (path, expected) in [
+        ("sessions?limit=1", 200),
+        ("reviews?limit=500", 200),
+        ("tokens?limit=501", 400),
+        ("requests?limit=0", 400),
+        ("requests?cursor=", 422),
+        ("requests?cursor=nonsense", 422),
+    ] {
+        let reply = api.call("maya", "GET", path, "").await;
+        assert_eq!(reply.status, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_creates_is_done_once_by_the_same_key() {
+    let api = Api::new();
+    let key = "idempotency-key";
+    let first = api.having("POST", "requests", key, "k1", SUBMIT).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let again = api.having("POST", "requests", key, "k1", SUBMIT).await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(again.headers["location"], first.headers["location"]);
+    check_form(&again);
+    let other = SUBMIT.replace("30m", "20m");
+    let reply = api.having("POST", "requests", key, "k1", &other).await;
+    assert_eq!(reply.status, 422, "{}", reply.body);
+    let listed = api.call("maya", "GET", "requests", "").await;
+    assert_eq!(listed.body.as_array().unwrap().len(), 1);
+
+    // Another's key is another key, and so is one for something else.
+    let mut others = request(&token("dana"), "POST", "requests", SUBMIT);
+    others.headers_mut().insert(key, "k1".parse().unwrap());
+    assert_eq!(api.send(others).await.status, 403);
+    let second = api.having("POST", "requests", key, "k2", SUBMIT).await;
+    assert_ne!(second.body["id"], first.body["id"]);
+
+    // What was refused may be tried again.
+    let wrong = SUBMIT.replace("30m", "500h");
+    for body in [wrong.as_str(), SUBMIT] {
+        let reply = api.having("POST", "requests", key, "k3", body).await;
+        assert_eq!(reply.status, if body == SUBMIT { 201 } else { 422 });
+    }
+    let reply = api.having("POST", "requests", key, "", SUBMIT).await;
+    assert_eq!(reply.status, 400);
+}
+
+#[tokio::test]
+async fn a_token_is_made_once_and_never_shown_again() {
+    let api = Api::new();
+    let key = "idempotency-key";
+    let made = api.having("POST", "tokens", key, "k1", TOKEN).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let again = api.having("POST", "tokens", key, "k1", TOKEN).await;
+    assert_eq!(again.status, 409, "{}", again.body);
+    let secret = made.body["token"].as_str().unwrap();
+    assert!(!again.body.to_string().contains(secret));
+    let listed = api.call("maya", "GET", "tokens", "").await;
+    assert_eq!(listed.body.as_array().unwrap().len(), 1);
+    let mut wrong = request("wrong", "POST", "tokens", TOKEN);
+    wrong.headers_mut().insert(key, "k1".parse().unwrap());
+    assert_eq!(api.send(wrong).await.status, 401);
 }

@@ -2,24 +2,36 @@
 
 use axum::Json as Answer;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::auth::Authenticated;
 use super::super::extract::{Json, Query, duration};
+use super::super::once::KeyText;
+use super::super::paging::{CursorText, Paged, window};
 use super::super::problem::Rejection;
 use super::super::types::{CreateToken, NewToken, TokenView};
 use super::{ApiState, views};
+use crate::access::TokenId;
 use crate::control::{Error, MakeToken};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct List {
     #[serde(default)]
+    #[param(inline)]
     owner: Owner,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// Where the page before ended.
+    #[param(value_type = Option<CursorText>)]
+    cursor: Option<String>,
 }
 
-#[derive(Deserialize, Default, PartialEq)]
+#[derive(Deserialize, Default, PartialEq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Owner {
     #[default]
@@ -27,18 +39,36 @@ enum Owner {
     Anybody,
 }
 
-/// `GET tokens?owner=me|anybody`
+/// One's own API tokens, or everybody's.
+#[utoipa::path(
+    get,
+    path = "/tokens",
+    operation_id = "listTokens",
+    tag = "tokens",
+    params(List),
+    responses((status = 200, body = Vec<TokenView>, headers(("Link" = String, description = "The next page, if there is one: rel=\"next\"")))),
+)]
 pub(super) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
+    uri: Uri,
     Query(list): Query<List>,
-) -> Result<Answer<Vec<TokenView>>, Rejection> {
+) -> Result<Paged<TokenView>, Rejection> {
     let all = list.owner == Owner::Anybody;
-    let tokens = state.control.tokens(&caller, all).await?;
-    Ok(Answer(tokens.into_iter().map(views::token).collect()))
+    let window = window(list.limit, list.cursor.as_deref())?;
+    let page = state.control.tokens_within(&caller, all, &window);
+    Ok(Paged::of(page.await?, &uri, views::token))
 }
 
-/// `POST tokens`
+/// Make an API token.
+#[utoipa::path(
+    post,
+    path = "/tokens",
+    operation_id = "makeToken",
+    tag = "tokens",
+    params(("Idempotency-Key" = Option<KeyText>, Header)),
+    responses((status = 201, body = NewToken)),
+)]
 pub(super) async fn make(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
@@ -54,7 +84,15 @@ pub(super) async fn make(
     Ok((StatusCode::CREATED, Answer(views::new_token(made))))
 }
 
-/// `DELETE tokens/{id}`
+/// End an API token.
+#[utoipa::path(
+    delete,
+    path = "/tokens/{id}",
+    operation_id = "revokeToken",
+    tag = "tokens",
+    params(("id" = TokenId, Path)),
+    responses((status = 200, body = TokenView)),
+)]
 pub(super) async fn revoke(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::access::{AccountKind, PrincipalName, Scope, TokenId, TokenOrigin};
 
 /// `POST /api/v1/login`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// The account's name.
@@ -22,7 +23,7 @@ pub struct Login {
 }
 
 /// The answer to whoever signed in or made a token: the only time that it is seen.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct NewToken {
     /// The token itself.
     pub token: String,
@@ -32,7 +33,7 @@ pub struct NewToken {
 }
 
 /// What is known of an API token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenView {
     /// Its name.
     pub id: TokenId,
@@ -62,7 +63,7 @@ pub struct TokenView {
 }
 
 /// `POST /api/v1/tokens`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// The service that its bearer acts as; absent: the caller.
@@ -71,6 +72,7 @@ pub struct CreateToken {
     /// What it lets its bearer do.
     pub scope: Scope,
     /// How long it is good.
+    #[schema(value_type = super::DurationText)]
     pub lifetime: String,
     /// What it is for.
     #[serde(default)]
@@ -78,7 +80,7 @@ pub struct CreateToken {
 }
 
 /// An account.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AccountView {
     /// Whose.
     pub name: PrincipalName,
@@ -105,7 +107,7 @@ pub struct AccountView {
 }
 
 /// `POST /api/v1/accounts`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateAccount {
     /// Whose.
@@ -122,7 +124,7 @@ pub struct CreateAccount {
 }
 
 /// The answer to whoever added or reset an account: the only time that the code is seen.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct SetUp {
     /// The account.
     pub account: AccountView,
@@ -132,7 +134,7 @@ pub struct SetUp {
 }
 
 /// `POST /api/v1/accounts/{name}/reset`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// The second factor goes, too.
@@ -141,7 +143,7 @@ pub struct Reset {
 }
 
 /// `PUT /api/v1/accounts/{name}/groups`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Groups {
     /// All groups of the account.
@@ -149,7 +151,7 @@ pub struct Groups {
 }
 
 /// `POST /api/v1/account/password`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
     /// The password up to now.
@@ -162,7 +164,7 @@ pub struct ChangePassword {
 }
 
 /// `POST` and `DELETE /api/v1/account/totp`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShowPassword {
     /// The password.
@@ -173,14 +175,14 @@ pub struct ShowPassword {
 }
 
 /// The answer to whoever begins with a second factor.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct TotpBegun {
     /// The `otpauth://` address that authenticator apps take, with the secret in it.
     pub address: String,
 }
 
 /// `POST /api/v1/account/totp/confirm`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTotp {
     /// A code of the new second factor.
@@ -188,18 +190,18 @@ pub struct ConfirmTotp {
 }
 
 /// The answer to whoever has a second factor now: the only time that the codes are seen.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct RecoveryCodes {
     /// Each stands in once for a code of the second factor.
     pub recovery_codes: Vec<String>,
 }
 
 /// What was asked is done.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct Done {}
 
 /// `POST /api/v1/login/oidc`
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BeginOidc {
     /// Where the browser comes back to on the caller's own machine; absent: another device is used.
@@ -208,7 +210,7 @@ pub struct BeginOidc {
 }
 
 /// The answer to whoever begins to sign in with an OpenID provider.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct OidcBegun {
     /// What it is ended with; nobody else should know it.
     pub flow: String,
@@ -225,7 +227,7 @@ pub struct OidcBegun {
 }
 
 /// `POST /api/v1/login/oidc/finish`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinishOidc {
     /// What the beginning was answered with.
@@ -239,18 +241,20 @@ pub struct FinishOidc {
 }
 
 /// `POST /api/v1/token/exchange`, as a form (RFC 8693).
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenExchange {
     /// `urn:ietf:params:oauth:grant-type:token-exchange`.
+    #[schema(pattern = "^urn:ietf:params:oauth:grant-type:token-exchange$")]
     pub grant_type: String,
     /// The CI provider's token.
     pub subject_token: String,
     /// `urn:ietf:params:oauth:token-type:id_token`, or `:jwt`.
+    #[schema(pattern = "^urn:ietf:params:oauth:token-type:(id_token|jwt)$")]
     pub subject_token_type: String,
 }
 
 /// The answer to an exchange (RFC 8693).
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Exchanged {
     /// The API token.
     pub access_token: String,
