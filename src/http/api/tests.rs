@@ -178,6 +178,7 @@ const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
     ("GET", "targets", "", [200, 200, 200, 200, 200]),
     ("GET", "policy", "", [403, 403, 403, 403, 200]),
     ("POST", "policy/explain", EXPLAIN, [200, 200, 404, 404, 404]),
+    ("GET", "config/summary", "", [403, 403, 403, 403, 403]),
     ("GET", "requests", "", [200, 200, 200, 200, 200]),
     ("POST", "requests", SUBMIT, [201, 403, 404, 404, 404]),
     ("GET", "requests/{request}", "", [200, 200, 404, 404, 404]),
