@@ -8,7 +8,7 @@ use std::time::Duration;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::super::Done;
 use super::super::api::Api;
@@ -64,13 +64,18 @@ pub(super) async fn run(api: Api) -> Done {
     let (stopped, keys) = (Arc::clone(&stop), desk.news.clone());
     // Also gives the terminal back when something panics.
     let mut terminal = ratatui::try_init().map_err(CliError::Output)?;
-    let typing = tokio::task::spawn_blocking(move || read_keys(&keys, &stopped));
+    let (reads, silent) = oneshot::channel::<()>();
+    // A thread that nobody has to wait for: of a terminal that has gone, reading never ends.
+    std::thread::spawn(move || {
+        let _reads = reads;
+        read_keys(&keys, &stopped);
+    });
     let poll = tokio::spawn(desk.clone().poll());
     let ended = show(&mut terminal, inbox, &desk, heard).await;
     poll.abort();
     stop.store(true, Ordering::Relaxed);
-    // It looks often whether it is to end, and has nothing to say.
-    let _ = typing.await;
+    // Until it reads no more of what is typed; what comes then is for the shell.
+    let _ = tokio::time::timeout(2 * STILL, silent).await;
     ratatui::restore();
     ended.map_err(CliError::Output)
 }
