@@ -206,8 +206,10 @@ impl Admission {
                 if term.is_over(now) || !later {
                     return false;
                 }
+                // By as much as it was extended, however the wall clock was set meanwhile.
+                let more = session.expires_at.duration_since(term.expires_at);
+                term.deadline = deadline.min(term.deadline + more.unsigned_abs());
                 term.expires_at = session.expires_at;
-                term.deadline = deadline.max(term.deadline);
                 true
             })
     }

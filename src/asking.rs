@@ -70,8 +70,8 @@ pub enum Verdict {
 /// Where a client asks.
 #[async_trait]
 pub trait Desk: Send + Sync {
-    /// Who calls themselves `name` and has this access token; nobody if either is wrong, or
-    /// after too many wrong ones from that address.
+    /// Who calls themselves `name` and has this access token; nobody if either is wrong, or the
+    /// token is not good for connecting.
     async fn identify(&self, name: &str, token: &Secret, address: IpAddr) -> Option<Caller>;
 
     /// Files a request, or finds the one that the caller has for the target already.
@@ -81,5 +81,5 @@ pub trait Desk: Send + Sync {
     async fn ask(&self, caller: &Caller, ask: &Ask) -> Result<Asked, Declined>;
 
     /// Returns when it is decided and, if granted, open. May be dropped and called again.
-    async fn decided(&self, caller: &Caller, request: RequestId) -> Verdict;
+    async fn decided(&self, request: RequestId) -> Verdict;
 }

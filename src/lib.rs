@@ -5,7 +5,7 @@
 //! Two planes and one hinge: [`proxy`] lets connections in and out and records them, [`control`]
 //! lets people ask and decide, [`admission`] holds the live sessions between them, and at the
 //! [`asking`] desk a client asks for one. [`access`] has the rules, [`identity`] what proves who
-//! somebody is, [`audit`] the record, [`pg`] the wire, [`sql`] SQL as text, [`store`] what must
+//! somebody is, [`tickets`] the look at a ticket, [`audit`] the record, [`pg`] the wire, [`sql`] SQL as text, [`store`] what must
 //! survive; [`http`] and
 //! [`cli`] carry it to people, and [`app`] puts it together. ARCHITECTURE.md walks through it.
 //!
@@ -33,4 +33,5 @@ pub mod secret;
 pub mod sql;
 pub mod store;
 pub mod telemetry;
+pub mod tickets;
 pub mod tls;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::PrincipalName;
+use super::{Caller, PrincipalName};
 
 /// `to` may approve, deny and review by the powers of `from`. There is at most one between two.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -16,6 +16,8 @@ pub struct Delegation {
     pub since: Timestamp,
     /// Until when.
     pub until: Timestamp,
+    /// Whether who delegated had a second factor: by their powers nobody has more than they had.
+    pub mfa: bool,
 }
 
 /// Why a delegation is refused.
@@ -41,12 +43,12 @@ impl Delegation {
     /// # Errors
     /// [`DelegationError`] if they are the same, or the end is not within bounds.
     pub fn new(
-        from: PrincipalName,
+        from: &Caller,
         to: PrincipalName,
         until: Timestamp,
         now: Timestamp,
     ) -> Result<Self, DelegationError> {
-        if from == to {
+        if from.name == to {
             return Err(DelegationError::ToOneself);
         }
         if until <= now {
@@ -56,10 +58,11 @@ impl Delegation {
             return Err(DelegationError::TooLong);
         }
         Ok(Self {
-            from,
+            from: from.name.clone(),
             to,
             since: now,
             until,
+            mfa: from.mfa,
         })
     }
 
@@ -71,13 +74,19 @@ impl Delegation {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Principal, PrincipalKind};
     use super::*;
 
     #[test]
     fn powers_go_to_somebody_else_for_a_time() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let new = |to: &str, until| {
-            let (dana, to) = ("dana".parse().unwrap(), to.parse().unwrap());
+            let dana = Caller::new(Principal {
+                name: "dana".parse().unwrap(),
+                groups: Vec::new(),
+                kind: PrincipalKind::Person,
+            });
+            let (dana, to) = (&dana, to.parse().unwrap());
             Delegation::new(dana, to, at(until), at(10))
         };
         let lee = new("lee", 60).unwrap();

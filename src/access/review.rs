@@ -65,6 +65,9 @@ pub enum ReviewError {
     /// By who broke the glass.
     #[error("nobody reviews their own session")]
     Own,
+    /// There is more to come that would be looked at.
+    #[error("the session is still live: review it when it has ended, or end it first")]
+    Live,
     /// Nothing is said of what was found.
     #[error("a review is closed with a note: what was done, and whether that was right")]
     NoNote,

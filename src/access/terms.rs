@@ -17,6 +17,8 @@ pub struct Terms {
     pub stages: Vec<Stage>,
     /// What a reason must look like; `None`: anything.
     pub reason: Option<ReasonRule>,
+    /// Whether the ticket that the reason names is looked up before a request is taken.
+    pub check_ticket: bool,
     /// How far beyond the target's longest session extensions may take one.
     pub max_extension: Duration,
 }
@@ -26,6 +28,7 @@ impl Default for Terms {
         Self {
             stages: Vec::new(),
             reason: None,
+            check_ticket: false,
             max_extension: MAX_EXTENSION,
         }
     }
@@ -49,6 +52,22 @@ impl ReasonRule {
             hint: hint.unwrap_or_else(|| format!("a reason that matches {pattern}")),
             pattern: Regex::new(pattern)?,
         })
+    }
+
+    /// The regular expression.
+    pub fn pattern(&self) -> &str {
+        self.pattern.as_str()
+    }
+
+    /// What is wanted, in words.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// Whether a part of it is the ticket.
+    pub fn names_tickets(&self) -> bool {
+        let mut names = self.pattern.capture_names();
+        names.any(|name| name == Some("ticket"))
     }
 
     /// The ticket that `reason` names, if it has to name one.

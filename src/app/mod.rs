@@ -3,6 +3,7 @@
 mod ending;
 mod notices;
 mod parts;
+mod reload;
 mod server_key;
 mod shipping;
 
@@ -14,6 +15,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,12 +27,15 @@ use crate::clock::Clock;
 use crate::config::{Config, ListenerTls};
 use crate::control::{self, Control, FrontDesk};
 use crate::http::{api, ops};
-use crate::proxy::{self, Cancels, Denials, Listener, Proxy, Targets, TcpDialer};
+use crate::identity::Sealing;
+use crate::proxy::{self, Cancels, Denials, Listener, Proxy, Targets, TcpDialer, Waiting};
 use crate::store::Sqlite;
 use crate::telemetry::{Metrics, logging};
 use crate::tls::ServerTls;
+use reload::Reloader;
 
-/// How often certificate files are looked at, and sessions that a suspended machine slept through.
+/// How often files are looked at (configuration, policies, certificates), and sessions that a
+/// suspended machine slept through.
 const TICK: Duration = Duration::from_secs(1);
 /// How long connections may take to close once a drain's grace is over.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -48,6 +53,8 @@ pub struct Hallpass {
     connections: TaskTracker,
     services: TaskTracker,
     shipping: TaskTracker,
+    /// Asks for the configuration to be read again.
+    reload: Arc<Notify>,
     drain_grace: Duration,
     /// How long nothing may get on at the end.
     patience: Duration,
@@ -64,6 +71,8 @@ struct Parts {
     metrics: Arc<Metrics>,
     tls: Option<Arc<ServerTls>>,
     http_tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    value_key: ValueKey,
+    sealing: Arc<Sealing>,
 }
 
 /// What ends the tasks, in this order.
@@ -80,7 +89,7 @@ struct Stops {
 }
 
 /// Runs hallpass until a signal ends it: SIGTERM or SIGINT drains, a second one does not wait.
-/// SIGHUP reads the certificates again.
+/// SIGHUP reads configuration, policies and certificates again.
 ///
 /// # Errors
 /// If a part cannot be set up: which, and why; or if the end could not be recorded.
@@ -98,7 +107,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => hallpass.parts.reload_certificates(),
+            _ = hang_up.recv() => {
+                hallpass.parts.reload_certificates();
+                hallpass.reload.notify_one();
+            }
         }
     }
     let connections = hallpass.stops.connections.clone();
@@ -148,6 +160,7 @@ impl Hallpass {
             connections: TaskTracker::new(),
             services: TaskTracker::new(),
             shipping: TaskTracker::new(),
+            reload: Arc::default(),
             drain_grace: config.proxy.drain_grace,
             patience: 2 * config.audit.timeout,
             writer,
@@ -182,15 +195,16 @@ impl Hallpass {
     ) -> anyhow::Result<()> {
         let parts = &self.parts;
         let stop = &self.stops.services;
+        let endpoint = parts::endpoint(config, self.proxy, parts.tls.as_deref())?;
+        let endpoint = Arc::new(ArcSwap::from_pointee(endpoint));
         let router = api::router(api::ApiParts {
             control: Arc::clone(&parts.control),
-            endpoint: Arc::new(ArcSwap::from_pointee(parts::endpoint(
-                config,
-                self.proxy,
-                parts.tls.as_deref(),
-            )?)),
+            endpoint: Arc::clone(&endpoint),
             shutdown: stop.clone(),
         });
+        let reloader = Reloader::new(parts, config.clone(), self.proxy, endpoint);
+        self.services
+            .spawn(reloader.run(Arc::clone(&self.reload), stop.clone()));
         let tls = parts.http_tls.clone();
         self.services
             .spawn(crate::http::serve(api, tls, router, stop.clone()));
@@ -279,7 +293,8 @@ impl Parts {
         parts::make_data_dir(&config.data_dir)?;
         let key = server_key::load_or_make(&config.server_key_file)?;
         let value_key = ValueKey::derive(&key);
-        let identity = parts::identity(config, &key)?;
+        let sealing = Arc::new(Sealing::derive(&key));
+        let policies = parts::policies(config).context("the policies are refused")?;
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new());
         let settings = parts::audit(config)?;
@@ -293,13 +308,13 @@ impl Parts {
         let admission = Arc::new(Admission::new(key, clock.clone(), Arc::clone(&metrics)));
         let control = Control::new(control::Parts {
             store: Arc::new(Sqlite::open(&config.store.path)?),
-            rules: parts::rules(config)?,
-            identity,
+            configuration: parts::in_force(config, &policies, clock.now()),
+            rules: parts::rules(config, policies)?,
+            identity: parts::identity(config, &sealing)?,
             admission: Arc::clone(&admission),
             recorder: recorder.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
-            request_lapse: config.access.request_lapse,
             telling: notices::telling(config, &clock)?,
             audit_folder: settings.folder.clone(),
             audit_key: settings.key.public(),
@@ -316,6 +331,7 @@ impl Parts {
             targets,
             admission: Arc::clone(&admission),
             desk: Arc::new(FrontDesk(Arc::clone(&control))),
+            waiting: Waiting::default(),
             recorder: recorder.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
@@ -340,7 +356,10 @@ impl Parts {
             metrics,
             tls,
             http_tls,
+            value_key,
+            sealing,
         };
+        parts.metrics.config_in_force(true);
         parts.note_certificate();
         Ok((parts, writer))
     }

@@ -6,19 +6,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use jiff::Timestamp;
 
-use crate::audit::{self, Durability, Redaction, SigningKey, ValueKey};
+use crate::audit::{self, ConfigurationFile, Durability, Redaction, SigningKey, ValueKey};
 use crate::clock::Clock;
 use crate::config::{self, Config, ListenerTls, LogFormat, PrincipalConfig, TargetConfig};
-use crate::control::{Identity, Job, Rules};
+use crate::control::{Configuration, Identity, Job, Rules};
 use crate::http::api::Endpoint as PublicEndpoint;
 use crate::identity::{
     Directory, Entry, Oidc, OidcSettings, Passwords, Sealing, Workload, WorkloadSettings,
 };
-use crate::policy::{Cedar, PolicySet};
+use crate::policy::{Cedar, Faults, PolicySet};
+
 use crate::proxy::{self, Endpoint, ProxyTarget};
-use crate::secret::ServerKey;
+use crate::secret::{hex, sha256};
 use crate::telemetry::logging::Format;
+use crate::tickets::{self, Tickets};
 use crate::tls::{ServerFiles, ServerTls, UpstreamTls, Verification};
 
 pub(super) fn log_format(config: &Config) -> Format {
@@ -116,7 +119,7 @@ pub(super) fn endpoint(
     })
 }
 
-pub(super) fn identity(config: &Config, key: &ServerKey) -> anyhow::Result<Identity> {
+pub(super) fn identity(config: &Config, sealing: &Arc<Sealing>) -> anyhow::Result<Identity> {
     let entry = |it: &PrincipalConfig| Entry {
         principal: it.principal.clone(),
         email: it.email.clone(),
@@ -128,7 +131,7 @@ pub(super) fn identity(config: &Config, key: &ServerKey) -> anyhow::Result<Ident
     Ok(Identity {
         directory: Directory::new(config.principals.iter().map(entry)),
         passwords: Passwords::new(),
-        sealing: Arc::new(Sealing::derive(key)),
+        sealing: Arc::clone(sealing),
         login_lifetime: identity.login_lifetime,
         oidc: identity.oidc.as_ref().map(oidc).transpose()?,
         jobs: jobs.collect::<anyhow::Result<_>>()?,
@@ -172,15 +175,19 @@ fn certificates(path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
     path.map(read).transpose()
 }
 
-/// What there is and who may do what with it.
+/// The policies that the configuration names, or else the default set.
 ///
 /// # Errors
-/// If the policies cannot be read or are wrong: everything that is.
-pub(super) fn rules(config: &Config) -> anyhow::Result<Rules> {
-    let set = match &config.policy.folder {
-        Some(folder) => PolicySet::load(folder).context("the policies are refused")?,
-        None => PolicySet::built_in(),
-    };
+/// If they cannot be read or are wrong: everything that is.
+pub(super) fn policies(config: &Config) -> Result<PolicySet, Faults> {
+    match &config.policy.folder {
+        Some(folder) => PolicySet::load(folder),
+        None => Ok(PolicySet::built_in()),
+    }
+}
+
+/// What there is and who may do what with it.
+pub(super) fn rules(config: &Config, set: PolicySet) -> anyhow::Result<Rules> {
     let targets = || config.targets.iter().map(|it| &it.target);
     let zone = config.access.time_zone.clone();
     Ok(Rules {
@@ -188,7 +195,53 @@ pub(super) fn rules(config: &Config) -> anyhow::Result<Rules> {
         targets: targets()
             .map(|target| (target.name.clone(), target.clone()))
             .collect(),
+        request_lapse: config.access.request_lapse,
+        tickets: config.tickets.as_ref().map(tickets).transpose()?,
     })
+}
+
+fn tickets(config: &config::Tickets) -> anyhow::Result<Tickets> {
+    let expectation = |it: &config::Expectation| tickets::Expectation {
+        pointer: it.pointer.clone(),
+        wanted: match &it.wanted {
+            config::Wanted::OneOf(words) => tickets::Wanted::OneOf(words.clone()),
+            config::Wanted::RequesterName => tickets::Wanted::RequesterName,
+            config::Wanted::RequesterEmail => tickets::Wanted::RequesterEmail,
+        },
+    };
+    let tls = UpstreamTls::load(Verification::Full, config.ca.as_deref(), None);
+    let settings = tickets::Settings {
+        url: config.url.clone(),
+        headers: config.headers.clone(),
+        timeout: config.timeout,
+        expect: config.expect.iter().map(expectation).collect(),
+        tls: tls.context("tickets")?.config,
+    };
+    Tickets::new(settings).context("tickets")
+}
+
+/// What the configuration says, and what it was read from.
+pub(super) fn in_force(config: &Config, set: &PolicySet, now: Timestamp) -> Configuration {
+    let policies = set.texts().into_iter();
+    let policies = policies.map(|(id, text)| (format!("policies.{id}"), text));
+    Configuration {
+        facts: config.facts().into_iter().chain(policies).collect(),
+        files: files(config, set),
+        since: now,
+    }
+}
+
+/// The files that are not built in, with their hashes.
+fn files(config: &Config, set: &PolicySet) -> Vec<ConfigurationFile> {
+    let file = |name: String, digest: &[u8; 32]| ConfigurationFile {
+        file: name,
+        sha256: hex(digest),
+    };
+    let own = file(config.file.display().to_string(), &config.file_sha256);
+    let folder = config.policy.folder.is_some();
+    let policies = set.files().iter().filter(|_| folder);
+    let policies = policies.map(|it| file(it.name.clone(), &sha256(it.text.as_bytes())));
+    std::iter::once(own).chain(policies).collect()
 }
 
 pub(super) fn targets(config: &Config, key: &ValueKey) -> anyhow::Result<Vec<ProxyTarget>> {

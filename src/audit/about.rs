@@ -98,6 +98,7 @@ impl Event {
             },
             Self::RequestDenied { by, .. }
             | Self::RequestWithdrawn { by, .. }
+            | Self::ConfigurationChanged { by, .. }
             | Self::AuditRead { by, .. } => About {
                 session: None,
                 principals: [Some(by), None],

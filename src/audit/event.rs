@@ -44,6 +44,15 @@ pub struct Gap {
     pub last: Head,
 }
 
+/// A file of the configuration, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ConfigurationFile {
+    /// Where it is.
+    pub file: String,
+    /// The SHA-256 of its content, in hexadecimal.
+    pub sha256: String,
+}
+
 /// A fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -55,6 +64,20 @@ pub enum Event {
     },
     /// hallpass ended in good order.
     Stopped,
+    /// Another configuration is in force from here on.
+    ConfigurationChanged {
+        /// Who made it so: hallpass, which read its files again.
+        by: PrincipalName,
+        /// What it was read from.
+        files: Vec<ConfigurationFile>,
+        /// What is different, by key: `+ targets.billing`. Never a secret; empty where nothing but
+        /// secrets or certificates can be.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        changes: Vec<String>,
+        /// How many more changes there are.
+        #[serde(skip_serializing_if = "is_zero", default)]
+        more: u64,
+    },
     /// The last segment ended in a piece of a record, which is set aside in a file of its own.
     SegmentTorn {
         /// The file that has the piece.

@@ -62,7 +62,7 @@ pub use about::About;
 pub use batch::Batch;
 pub use chain::{Hash, Head, InvalidHead};
 pub use durable::make_folder;
-pub use event::{Event, Gap, Record, VERSION};
+pub use event::{ConfigurationFile, Event, Gap, Record, VERSION};
 pub use flow::Flow;
 pub use folder::OpenError;
 pub use held::{Asked, Held};

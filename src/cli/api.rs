@@ -13,14 +13,14 @@ use serde::de::DeserializeOwned;
 use super::error::CliError;
 use super::out::{self, WARN, paint};
 use super::settings::Settings;
-use crate::access::{PrincipalName, RequestId, SessionId, TokenId};
+use crate::access::{PrincipalName, RequestId, SessionId, TargetName, TokenId};
 use crate::http::types::{
-    AccountView, Approve, Approved, BeginOidc, ChangePassword, CloseReview, ConfirmTotp,
-    ConnectionView, CreateAccount, CreateToken, Delegate, Delegation, Done, ExplainPolicy,
-    Explanation, Extend, FinishOidc, Groups, HoldView, Login, NewToken, NotifyTest, OidcBegun,
-    PolicyView, Problem, Reason, RecoveryCodes, RequestView, Reset, ReviewView, SessionSecret,
-    SessionView, SetUp, ShowPassword, StatementsQuery, StatementsView, SubmitRequest, TargetView,
-    TokenView, TotpBegun, TriedChannel, Whoami,
+    AccountView, Approve, Approved, BeginOidc, ChangePassword, CloseReview, ConfigSummary,
+    ConfirmTotp, ConnectionView, CreateAccount, CreateToken, Delegate, Delegation, Done,
+    ExplainPolicy, Explanation, Extend, FinishOidc, Groups, HoldView, Login, NewToken, NotifyTest,
+    OidcBegun, PolicyView, Problem, Reason, RecoveryCodes, RequestView, Reset, ReviewView,
+    SessionSecret, SessionView, SetUp, ShowPassword, StatementsQuery, StatementsView,
+    SubmitRequest, TargetView, TokenView, TotpBegun, TriedChannel, Whoami,
 };
 use crate::secret::Secret;
 
@@ -176,6 +176,10 @@ impl Api {
         self.get("policy").await
     }
 
+    pub(super) async fn config_summary(&self) -> Result<ConfigSummary, CliError> {
+        self.get("config/summary").await
+    }
+
     pub(super) async fn explain(&self, asked: &ExplainPolicy) -> Result<Explanation, CliError> {
         self.post("policy/explain", asked).await
     }
@@ -233,6 +237,21 @@ impl Api {
     pub(super) async fn sessions(&self, all: bool) -> Result<Vec<SessionView>, CliError> {
         let state = if all { "all" } else { "live" };
         self.list(&format!("sessions?state={state}&limit=500"))
+            .await
+    }
+
+    /// All sessions of somebody for a target, the newest first.
+    pub(super) async fn sessions_of(
+        &self,
+        principal: &PrincipalName,
+        target: &TargetName,
+    ) -> Result<Vec<SessionView>, CliError> {
+        let query = [
+            ("state", "all"),
+            ("principal", principal.as_str()),
+            ("target", target.as_str()),
+        ];
+        self.send(self.http.get(self.address("sessions")).query(&query))
             .await
     }
 

@@ -17,6 +17,7 @@ mod extend;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod highlight;
 mod human;
+mod inbox;
 mod login;
 mod logout;
 mod moment;
@@ -33,10 +34,12 @@ mod review;
 mod serve;
 mod sessions;
 mod settings;
+mod spans;
 mod strings;
 mod targets;
 mod token;
 mod user;
+mod welcome;
 mod whoami;
 
 use std::path::PathBuf;
@@ -60,7 +63,7 @@ type Done = Result<u8, CliError>;
 pub struct Cli {
     #[command(flatten)]
     global: Global,
-    /// None: prints where to begin.
+    /// None: says what to do next.
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -74,19 +77,6 @@ Examples:
   hallpass demo
 
 `hallpass COMMAND --help` shows what a command takes, with examples.";
-
-const WELCOME: &str = "\
-hallpass lets you into PostgreSQL for as long as you need it: you ask, somebody approves, every
-statement is recorded, and the session ends by itself.
-
-  See it work       hallpass demo
-  Ask for access    hallpass request TARGET --for 30m --reason \"why\" --wait
-  Then              hallpass connect TARGET
-  Approve others    hallpass requests, then hallpass approve ID
-  Run a server      hallpass serve --config hallpass.toml
-
-Sign in first: `hallpass login` (it writes down where the server is and who you are; HALLPASS_URL and
-HALLPASS_TOKEN_FILE win over it). Everything else: hallpass --help";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -147,6 +137,7 @@ enum Command {
     Request(requests::RequestArgs),
     Requests(requests::RequestsArgs),
     Show(requests::ShowArgs),
+    Inbox(inbox::InboxArgs),
     Approve(requests::ApproveArgs),
     Deny(requests::DenyArgs),
     Withdraw(requests::WithdrawArgs),
@@ -185,7 +176,7 @@ impl Cli {
 /// Runs every command but `serve`, and reports what went wrong.
 pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        None => out::print(WELCOME).map(|()| 0),
+        None => welcome::run(&cli.global).await,
         Some(command) => dispatch(&cli.global, command).await,
     };
     finish(done)
@@ -197,7 +188,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
     }
     match command {
         Command::Serve(_) => Err(CliError::Usage("`serve` is run by itself".into())),
-        Command::Config(args) => config::run(global, &args),
+        Command::Config(args) => config::run(global, args).await,
         Command::Policy(args) => policy::run(global, args).await,
         Command::Token(args) => token::run(global, args).await,
         Command::Login(args) => login::run(global, args).await,
@@ -208,6 +199,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
         Command::Request(args) => requests::request(global, args).await,
         Command::Requests(args) => requests::list(global, &args).await,
         Command::Show(args) => requests::show(global, &args).await,
+        Command::Inbox(args) => inbox::run(global, args).await,
         Command::Approve(args) => requests::approve(global, args).await,
         Command::Deny(args) => requests::deny(global, args).await,
         Command::Withdraw(args) => requests::withdraw(global, &args).await,
@@ -265,6 +257,7 @@ mod tests {
             "hallpass",
             "hallpass serve --config config/hallpass.toml",
             "hallpass config check",
+            "hallpass config diff --config c --against old",
             "hallpass policy check policies",
             "hallpass policy explain --principal maya --action request --target orders-ro --for 2h",
             "hallpass policy show --config hallpass.toml -o json",
@@ -294,6 +287,8 @@ mod tests {
             "hallpass request orders-ro --for 30m --reason why --break-glass",
             "hallpass requests --all",
             "hallpass show req-4m0t8z1kqc7e",
+            "hallpass inbox",
+            "hallpass inbox --plain",
             "hallpass extend orders-ro --for 30m --reason why --wait",
             "hallpass extend ses-4m0t8z1kqc7e --for 30m --reason why",
             "hallpass done",

@@ -204,7 +204,7 @@ fn submitted_text(request: &RequestView) -> String {
 }
 
 /// Whom a pending request waits for.
-fn waits_for(request: &RequestView) -> String {
+pub(super) fn waits_for(request: &RequestView) -> String {
     let Some(stage) = &request.stage else {
         return format!("It is {}.", request.state.name());
     };
@@ -292,7 +292,7 @@ fn row(request: &RequestView, now: Timestamp) -> Vec<Cell> {
     ]
 }
 
-fn length(request: &RequestView) -> String {
+pub(super) fn length(request: &RequestView) -> String {
     match request.kind {
         RequestKind::Extension => format!("{} more", request.duration),
         RequestKind::BreakGlass => format!("{} (glass)", request.duration),
@@ -301,7 +301,7 @@ fn length(request: &RequestView) -> String {
 }
 
 /// The stage that it is in: `1/2`, and how many of several have approved in it.
-fn stage(request: &RequestView) -> String {
+pub(super) fn stage(request: &RequestView) -> String {
     match &request.stage {
         None => String::new(),
         Some(it) if it.needed > 1 => {
@@ -346,7 +346,7 @@ fn show_text(request: &RequestView, now: Timestamp) -> String {
     facts.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn approval_text(approval: &Approval, now: Timestamp) -> String {
+pub(super) fn approval_text(approval: &Approval, now: Timestamp) -> String {
     let mut text = format!("{} by {}", relative(now, approval.at), approval.by);
     if let Some(other) = &approval.on_behalf_of {
         text.push_str(&format!(" on behalf of {other}"));
@@ -387,7 +387,7 @@ pub(super) async fn approve(global: &Global, args: ApproveArgs) -> Done {
     Ok(0)
 }
 
-fn granted_text(approved: &Approved, now: Timestamp) -> String {
+pub(super) fn granted_text(approved: &Approved, now: Timestamp) -> String {
     let Some(session) = &approved.session else {
         return format!(
             "{}. {}",

@@ -42,6 +42,12 @@ pub(super) fn gather(global: &Global) -> Result<Settings, CliError> {
     gather_from(global, &|name| std::env::var_os(name))
 }
 
+/// Whether somebody said where the server is.
+pub(super) fn is_configured(global: &Global) -> bool {
+    let file = folder().and_then(|folder| read(&folder.join("cli.toml")).ok());
+    global.url.is_some() || file.is_some_and(|file| file.url.is_some())
+}
+
 /// The settings for signing in: a token that is there, or should be, does not matter.
 pub(super) fn gather_for_login(global: &Global) -> Result<Settings, CliError> {
     let folder = folder();

@@ -6,7 +6,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::check::Section;
-use super::raw::{Field, Named, RawAudit, RawFeed};
+use super::raw::{Field, Named, Options, RawAudit, RawFeed};
 use super::ship::{option_at, options};
 use super::values::{self, Parsed};
 use super::{Check, secrets, targets};
@@ -196,20 +196,21 @@ fn http(section: &mut Section<'_, '_>, raw: &RawFeed) -> Receiver {
     refuse(section, "facility", &raw.facility, "syslog");
     Receiver::Http {
         token: secrets::field(section, "token", &raw.token),
-        headers: headers(section, raw),
+        headers: headers(section, &raw.headers),
         gzip: *raw.gzip.as_ref().map_or(&false, |it| it.get_ref()),
     }
 }
 
-fn headers(section: &mut Section<'_, '_>, raw: &RawFeed) -> Vec<(HeaderName, Secret)> {
+/// `headers`, the values of which may be secrets.
+pub(super) fn headers(section: &mut Section<'_, '_>, raw: &Options) -> Vec<(HeaderName, Secret)> {
     let mut headers = Vec::new();
-    let values = options(section, "headers", &raw.headers);
+    let values = options(section, "headers", raw);
     for (name, value) in values {
         let header = name.parse::<HeaderName>();
         match (header, HeaderValue::from_str(value.expose())) {
             (Ok(header), Ok(_)) => headers.push((header, value)),
             _ => {
-                let raw = raw.headers.keys().find(|raw| *raw.get_ref() == name);
+                let raw = raw.keys().find(|raw| *raw.get_ref() == name);
                 let at = raw.map_or(section.own(), |raw| option_at(section, "headers", raw));
                 let message = "has a character that no header may have";
                 section.check.error(&at, message);

@@ -5,8 +5,10 @@
 
 mod audit;
 mod check;
+mod differences;
 mod document;
 mod error;
+mod facts;
 mod feeds;
 mod identity;
 mod notify;
@@ -22,6 +24,7 @@ mod stages;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod values;
 
 use std::fs;
@@ -32,19 +35,26 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::access::{Principal, Target};
-use crate::secret::Secret;
+use crate::secret::{Secret, sha256};
 pub use audit::{Audit, Durability};
 use check::{Check, why};
+pub use differences::{Difference, Fate, Subject, subjects};
 pub use error::{ConfigErrors, Finding};
+pub use facts::Facts;
 pub use feeds::{Feed, Receiver};
 pub use identity::{Identity, Oidc, Workload};
 pub use notify::{Email, EmailTls, Notify, Slack, Webhook};
 use people::People;
 pub use ship::{LockMode, Ship};
+pub use tickets::{Expectation, Tickets, Wanted};
 
 /// All that an operator decides.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// The SHA-256 of what it says.
+    pub file_sha256: [u8; 32],
     /// `data_dir`: where hallpass keeps what it makes: store, server key, self-signed certificate,
     /// audit. Relative to the configuration file's folder; default `/var/lib/hallpass`.
     pub data_dir: PathBuf,
@@ -70,6 +80,8 @@ pub struct Config {
     pub identity: Identity,
     /// `[notify]`: who is told what happens; `None`: nobody.
     pub notify: Option<Notify>,
+    /// `[tickets]`: where tickets are looked up; `None`: nowhere.
+    pub tickets: Option<Tickets>,
     /// `[policy]`: who may do what.
     pub policy: Policy,
     /// `[log]`: hallpass's own log, on standard error.
@@ -220,8 +232,8 @@ pub struct PrincipalConfig {
 /// `["*"]` for all), `default_database` (default: the first; required with `*`), `max_duration`
 /// of a session (default 8h), `max_connections` per session (default 100), `idle_timeout`
 /// (default: none), `replication` (default false). In its terms: `stages` of an approval (default:
-/// one approval, by anybody who may), `max_extension` (default 4h) and `reason_pattern` with
-/// `reason_hint` (default: any reason). Facts for policies: `owners` (principals and `@groups`;
+/// one approval, by anybody who may), `max_extension` (default 4h) `reason_pattern` with
+/// `reason_hint` (default: any reason) and `check_ticket` (default false). Facts for policies: `owners` (principals and `@groups`;
 /// default: none), `environment` (default `production`), `read_only` (whether the role can only
 /// read; default false), `labels` (default: none).
 #[derive(Debug, Clone)]
@@ -308,7 +320,7 @@ impl Config {
             }])
         })?;
         let mut check = Check::new(path, &text, environment);
-        let config = validate(&text, &mut check);
+        let config = validate(path, &text, &mut check);
         let (errors, warnings) = check.finish();
         match config {
             Some(config) if errors.is_empty() => Ok(Self { warnings, ..config }),
@@ -318,7 +330,7 @@ impl Config {
 }
 
 /// The configuration in `text`; whether it is one, `check` knows.
-fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
+fn validate(path: &Path, text: &str, check: &mut Check<'_>) -> Option<Config> {
     let (raw, misfits) = document::read(text);
     let not_toml = misfits.iter().any(|misfit| misfit.key.is_empty());
     misfits.into_iter().for_each(|misfit| check.misfit(misfit));
@@ -328,12 +340,14 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
     let data_dir = server::data_dir(check, &raw);
     let principals = principals::principals(check, &raw.principals);
     let people = People::new(&raw.principals);
-    let targets = targets::targets(check, &raw.targets, &people);
+    let targets = targets::targets(check, &raw, &people);
     let proxy = server::proxy(check, &raw.proxy);
     let api = server::api(check, &raw.api);
     let ops = server::ops(check, &raw.ops);
     server::distinct(check, &raw, (&proxy, &api, &ops));
     Some(Config {
+        file: path.to_owned(),
+        file_sha256: sha256(text.as_bytes()),
         server_key_file: server::server_key_file(check, &raw, &data_dir),
         tls: server::tls(check, &raw.tls),
         store: server::store(check, &raw.store, &data_dir),
@@ -341,6 +355,7 @@ fn validate(text: &str, check: &mut Check<'_>) -> Option<Config> {
         access: server::access(check, &raw.access),
         identity: identity::identity(check, &raw),
         notify: notify::notify(check, &raw.notify),
+        tickets: tickets::tickets(check, &raw.tickets),
         policy: policy::policy(check, &raw.policy),
         log: server::log(check, &raw.log),
         data_dir,

@@ -13,6 +13,8 @@ use toml::Spanned;
 pub(super) type Field<T> = Option<Spanned<T>>;
 /// A list whose items know their places.
 pub(super) type List = Vec<Spanned<String>>;
+/// Values by name that may be secrets.
+pub(super) type Options = BTreeMap<Spanned<String>, Spanned<RawOption>>;
 /// Tables by name, in the names' order.
 pub(super) type Named<T> = BTreeMap<Spanned<String>, Table<T>>;
 
@@ -62,6 +64,7 @@ pub(super) struct RawConfig {
     pub(super) access: Table<RawAccess>,
     pub(super) identity: Table<RawIdentity>,
     pub(super) notify: Field<Table<RawNotify>>,
+    pub(super) tickets: Field<Table<RawTickets>>,
     pub(super) policy: Table<RawPolicy>,
     pub(super) log: Table<RawLog>,
     pub(super) principals: Named<RawPrincipal>,
@@ -132,7 +135,7 @@ pub(super) struct RawAudit {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawShip {
     pub(super) url: Field<String>,
-    pub(super) options: BTreeMap<Spanned<String>, Spanned<RawOption>>,
+    pub(super) options: Options,
     pub(super) object_lock: Field<String>,
     pub(super) retain: Field<String>,
 }
@@ -146,7 +149,7 @@ pub(super) struct RawFeed {
     pub(super) client_certificate: Field<String>,
     pub(super) client_key: Field<String>,
     pub(super) token: Field<Table<RawSecret>>,
-    pub(super) headers: BTreeMap<Spanned<String>, Spanned<RawOption>>,
+    pub(super) headers: Options,
     pub(super) gzip: Field<bool>,
     pub(super) facility: Field<String>,
 }
@@ -281,6 +284,24 @@ pub(super) struct RawWebhook {
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub(super) struct RawTickets {
+    pub(super) url: Field<String>,
+    pub(super) headers: Options,
+    pub(super) timeout: Field<String>,
+    pub(super) ca: Field<String>,
+    pub(super) expect: Vec<Spanned<Table<RawExpectation>>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawExpectation {
+    pub(super) pointer: Field<String>,
+    pub(super) one_of: Field<List>,
+    pub(super) equals: Field<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
     pub(super) format: Field<String>,
     pub(super) filter: Field<String>,
@@ -321,6 +342,7 @@ pub(super) struct RawTarget {
     pub(super) max_extension: Field<String>,
     pub(super) reason_pattern: Field<String>,
     pub(super) reason_hint: Field<String>,
+    pub(super) check_ticket: Field<bool>,
     pub(super) stages: Vec<Spanned<Table<RawStage>>>,
 }
 

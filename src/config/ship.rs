@@ -1,6 +1,5 @@
 //! `[audit.ship]`: where sealed segments go.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use object_store::ObjectStoreScheme;
@@ -11,7 +10,7 @@ use reqwest::Url;
 use toml::Spanned;
 
 use super::check::{At, Section};
-use super::raw::{Field, RawOption, RawShip, Table};
+use super::raw::{Field, Options, RawOption, RawShip, Table};
 use super::values::{self, Parsed};
 use super::{Check, secrets};
 use crate::secret::Secret;
@@ -115,7 +114,7 @@ fn retention(text: &str) -> Parsed<Duration> {
 pub(super) fn options(
     section: &mut Section<'_, '_>,
     key: &str,
-    raw: &BTreeMap<Spanned<String>, Spanned<RawOption>>,
+    raw: &Options,
 ) -> Vec<(String, Secret)> {
     let mut options = Vec::new();
     for (name, value) in raw {
@@ -155,11 +154,7 @@ pub(super) fn option_at(section: &Section<'_, '_>, key: &str, name: &Spanned<Str
 }
 
 /// Refuses options that the store does not know: it would not say so.
-fn known_options(
-    section: &mut Section<'_, '_>,
-    raw: &BTreeMap<Spanned<String>, Spanned<RawOption>>,
-    scheme: &ObjectStoreScheme,
-) {
+fn known_options(section: &mut Section<'_, '_>, raw: &Options, scheme: &ObjectStoreScheme) {
     for name in raw.keys() {
         let known = match scheme {
             ObjectStoreScheme::AmazonS3 => name.get_ref().parse::<AmazonS3ConfigKey>().is_ok(),

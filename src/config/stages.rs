@@ -20,9 +20,11 @@ pub(super) fn terms(
 ) -> Terms {
     let max_extension = section.optional("max_extension", &raw.max_extension, values::duration);
     let default = Terms::default();
+    let reason = reason(section, raw);
     Terms {
         stages: stages(section, &raw.stages, owners, people),
-        reason: reason(section, raw),
+        check_ticket: check_ticket(section, raw, reason.as_ref()),
+        reason,
         max_extension: max_extension.unwrap_or(default.max_extension),
     }
 }
@@ -37,6 +39,23 @@ fn reason(section: &mut Section<'_, '_>, raw: &RawTarget) -> Option<ReasonRule> 
     section.optional("reason_pattern", &raw.reason_pattern, |pattern: &str| {
         ReasonRule::new(pattern, hint).map_err(|error| format!("is no regular expression: {error}"))
     })
+}
+
+/// Whether the ticket is looked up, which takes one in the reason.
+fn check_ticket(
+    section: &mut Section<'_, '_>,
+    raw: &RawTarget,
+    reason: Option<&ReasonRule>,
+) -> bool {
+    let wanted = raw.check_ticket.as_ref().is_some_and(|it| *it.get_ref());
+    // A pattern that cannot be read is a mistake of its own.
+    let unread = reason.is_none() && raw.reason_pattern.is_some();
+    if wanted && !unread && !reason.is_some_and(ReasonRule::names_tickets) {
+        let at = section.at("check_ticket", &raw.check_ticket);
+        let message = r"needs a reason_pattern that says which part is the ticket: write reason_pattern = '\b(?<ticket>INC-[0-9]+)\b'";
+        section.check.error(&at, message);
+    }
+    wanted
 }
 
 fn stages(

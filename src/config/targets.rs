@@ -6,19 +6,25 @@ use std::time::Duration;
 use super::check::{Check, Section};
 use super::error::suggest;
 use super::people::People;
-use super::raw::{Field, List, Named, RawTarget};
+use super::raw::{Field, List, RawConfig, RawTarget};
 use super::{Parameters, TargetConfig, Upstream, UpstreamTls};
 use super::{secrets, stages, values};
 use crate::access::{Databases, Target, TargetName};
 
 pub(super) fn targets(
     check: &mut Check<'_>,
-    raw: &Named<RawTarget>,
+    config: &RawConfig,
     people: &People,
 ) -> Vec<TargetConfig> {
     let mut targets = Vec::new();
-    for (name, raw) in raw {
+    for (name, raw) in &config.targets {
         let mut section = Section::new(check, format!("targets.{name}"), name.span());
+        let checked = raw.check_ticket.as_ref().is_some_and(|it| *it.get_ref());
+        if checked && config.tickets.is_none() {
+            let at = section.at("check_ticket", &raw.check_ticket);
+            let message = "needs [tickets]: where tickets are looked up";
+            section.check.error(&at, message);
+        }
         targets.extend(target_config(&mut section, name.get_ref(), raw, people));
     }
     targets

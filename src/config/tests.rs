@@ -1,5 +1,7 @@
 //! Whole files: what is refused, and with which words.
 
+mod reload;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -88,6 +90,8 @@ fn the_example_names_every_key() {
         "[notify.slack]",
         "[notify.email]",
         "[notify.webhooks.a]",
+        "[tickets]",
+        "[[tickets.expect]]",
         "[policy]",
         "[identity]",
         "[identity.oidc]",
@@ -127,6 +131,7 @@ fn every_default_that_the_example_shows_is_the_default() {
     plain.proxy.public_port = Some(plain.proxy.listen[0].port());
     let settings = |mut config: Config| {
         config.warnings.clear();
+        config.file_sha256 = [0; 32];
         format!("{config:#?}")
     };
     assert_eq!(settings(shown), settings(plain));

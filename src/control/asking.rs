@@ -16,8 +16,6 @@ use super::{Control, Error, RequestStatus, Rules, submit};
 
 /// What is asked for if nothing is said.
 const USUAL: Duration = Duration::from_secs(3600);
-/// How long one look for a decision may take; then it is looked again.
-const LOOK: Duration = Duration::from_secs(3600);
 
 /// The control plane as the data plane sees it.
 pub struct FrontDesk(pub Arc<Control>);
@@ -40,8 +38,8 @@ impl Desk for FrontDesk {
         })
     }
 
-    async fn decided(&self, caller: &Caller, request: RequestId) -> Verdict {
-        self.0.verdict(caller, request).await
+    async fn decided(&self, request: RequestId) -> Verdict {
+        self.0.verdict(request).await
     }
 }
 
@@ -83,18 +81,25 @@ impl Control {
     }
 
     /// Returns when the request is decided and, if it was granted, its session is open.
-    pub async fn verdict(&self, caller: &Caller, id: RequestId) -> Verdict {
+    pub async fn verdict(&self, id: RequestId) -> Verdict {
         let declined = |message: String| {
             Verdict::Refused(Declined {
                 message,
                 hint: None,
             })
         };
+        let mut changes = self.changes();
         let request = loop {
-            match self.decided_request(caller, id, LOOK).await {
-                Ok(status) if status.request.state == RequestState::Pending => {}
-                Ok(status) => break status.request,
-                Err(error) => return declined(format!("hallpass: {error}")),
+            changes.borrow_and_update();
+            // Only what it has become: many may wait, and all of them look when anything changes.
+            match self.store.request(id).await {
+                Ok(Some(request)) if request.state != RequestState::Pending => break request,
+                Ok(Some(_)) => {}
+                Ok(None) => return declined(format!("hallpass: there is no request {id}")),
+                Err(error) => return declined(format!("hallpass: {}", Error::from(error))),
+            }
+            if changes.changed().await.is_err() {
+                return declined("hallpass: it is shutting down".into());
             }
         };
         match request.state {

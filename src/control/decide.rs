@@ -46,7 +46,8 @@ impl Control {
             to_the_end(async move { control.move_request(change).await }).await?;
             return Ok((self.full_status(false, voted), None));
         };
-        self.still_permitted(&voted).map_err(Error::Conflict)?;
+        self.still_permitted(&voted, Some(now))
+            .map_err(Error::Conflict)?;
         let (request, session) = self.granted(voted, by, now).await?;
         let opened = session_of(&session).clone();
         let change = Change {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::access::{Caller, Delegation, PrincipalName, Right};
+use crate::access::{Caller, Delegation, PrincipalKind, PrincipalName, Right};
 use crate::audit::Event;
 use crate::store::{Act, StoreError};
 
-use super::people::must_have;
+use super::people::{must_have, unlimited};
 use super::{Control, Error, act, to_the_end};
 
 impl Control {
@@ -23,13 +23,19 @@ impl Control {
         to: &PrincipalName,
         until: Timestamp,
     ) -> Result<Delegation, Error> {
-        must_have(caller, Right::Approve)?;
-        if !self.known().contains_key(to) {
-            return Err(Error::Invalid(format!("there is no principal {to}")));
+        // What lasts longer than a token is for those who signed in.
+        unlimited(caller)?;
+        match self.known().get(to).map(|it| it.kind) {
+            Some(PrincipalKind::Person) => {}
+            Some(PrincipalKind::Service) => {
+                let problem = format!("{to} is a service: people decide");
+                return Err(Error::Invalid(problem));
+            }
+            None => return Err(Error::Invalid(format!("there is no principal {to}"))),
         }
         let now = self.now();
         let until = Timestamp::from_microsecond(until.as_microsecond()).unwrap_or(until);
-        let delegation = Delegation::new(caller.name.clone(), to.clone(), until, now)
+        let delegation = Delegation::new(caller, to.clone(), until, now)
             .map_err(|error| Error::Invalid(error.to_string()))?;
         let made = Event::DelegationMade {
             from: delegation.from.clone(),
@@ -68,6 +74,21 @@ impl Control {
         let ended = act(self.now(), ended);
         to_the_end(async move { control.drop_delegation(&gone, &ended).await }).await?;
         Ok(delegation)
+    }
+
+    /// Ends all delegations from somebody.
+    pub(super) async fn take_back(&self, from: &PrincipalName) -> Result<(), Error> {
+        for delegation in self.store.delegations(from, self.now()).await? {
+            if delegation.from == *from {
+                let ended = Event::DelegationEnded {
+                    from: delegation.from.clone(),
+                    to: delegation.to.clone(),
+                };
+                let ended = act(self.now(), ended);
+                self.drop_delegation(&delegation, &ended).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn drop_delegation(&self, delegation: &Delegation, act: &Act) -> Result<(), Error> {

@@ -29,6 +29,9 @@ pub enum Error {
     /// What was asked makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// The ticket could not be looked at.
+    #[error("{0}")]
+    Tracker(crate::tickets::Refusal),
     /// It is no longer, or not yet, in a state in which that can be done.
     #[error("{0}")]
     Conflict(String),
@@ -101,7 +104,7 @@ impl From<ReviewError> for Error {
     fn from(error: ReviewError) -> Self {
         let text = error.to_string();
         match error {
-            ReviewError::Closed => Self::Conflict(text),
+            ReviewError::Closed | ReviewError::Live => Self::Conflict(text),
             ReviewError::Own => Self::Forbidden(text),
             ReviewError::NoNote => Self::Invalid(text),
         }

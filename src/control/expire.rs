@@ -30,8 +30,12 @@ impl Control {
             open_only: true,
             ..Filter::default()
         };
+        // The configuration, or what there is in the store, may be another than before.
         for session in self.store.sessions(&live).await? {
-            self.gate.open(&session);
+            match self.holds_rightly(&session, None).await? {
+                Ok(()) => _ = self.gate.open(&session),
+                Err(why) => _ = self.end_unpermitted(session, &why).await?,
+            }
         }
         self.changed();
         Ok(())
@@ -143,11 +147,11 @@ impl Control {
     /// Begins a session whose start has come, unless its holder may no longer have it. It opens
     /// when that is recorded.
     async fn start(&self, old: Session) -> Result<(), Error> {
-        if let Err(why) = self.holds_rightly(&old).await? {
+        let now = self.now();
+        if let Err(why) = self.holds_rightly(&old, Some(now)).await? {
             self.end_unpermitted(old, &why).await?;
             return Ok(());
         }
-        let now = self.now();
         let Some(new) = old.start(now) else {
             return Ok(());
         };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::access::{
     AccessRequest, Caller, Grantor, RequestKind, RequestState, Session, SessionState, TargetName,
 };
@@ -46,15 +48,23 @@ impl Control {
         target.map_or(Duration::ZERO, |target| target.longest())
     }
 
-    /// Whether the policy of today would let the requester ask for this, as they did.
+    /// Whether the policy of today would let the requester ask for this, as they did; and have it
+    /// from `begins` on, if it is about to begin.
     ///
     /// # Errors
     /// Why not, in words.
-    pub(super) fn still_permitted(&self, request: &AccessRequest) -> Result<(), String> {
+    pub(super) fn still_permitted(
+        &self,
+        request: &AccessRequest,
+        begins: Option<Timestamp>,
+    ) -> Result<(), String> {
         let requester = &request.requester;
         let Some(principal) = self.known().get(requester).cloned() else {
             return Err(format!("{requester} is no longer known here"));
         };
+        if !self.rules.load().targets.contains_key(&request.target) {
+            return Err(format!("{} is no longer a target", request.target));
+        }
         let caller = Caller {
             mfa: request.circumstances.mfa,
             address: request.circumstances.address,
@@ -65,9 +75,26 @@ impl Control {
             RequestKind::Extension => Action::Extend,
             RequestKind::BreakGlass => Action::BreakGlass,
         };
-        match self.always_permits(&caller, action, request) {
-            Some(_) => Ok(()),
-            None => Err(format!(
+        // What a policy granted alone, it must still grant alone.
+        let alone = match (&request.state, request.kind) {
+            (
+                RequestState::Approved {
+                    by: Grantor::Policy(_),
+                    ..
+                },
+                RequestKind::Session,
+            ) => Some(Action::ApproveAlone),
+            _ => None,
+        };
+        let mut actions = std::iter::once(action).chain(alone);
+        let begins = begins.map(|at| request.starts_at.map_or(at, |start| start.max(at)));
+        let permitted = actions.all(|action| {
+            self.always_permits(&caller, action, request).is_some()
+                && begins.is_none_or(|at| self.permits(&caller, action, request, at))
+        });
+        match permitted {
+            true => Ok(()),
+            false => Err(format!(
                 "the policy no longer lets {requester} have {}",
                 request.target
             )),

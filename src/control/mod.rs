@@ -5,6 +5,7 @@
 //! store's outbox makes the record certain: it is tried again until the audit has it.
 
 mod asking;
+mod configuration;
 mod decide;
 mod delegate;
 mod error;
@@ -27,6 +28,7 @@ mod secret;
 mod seen;
 mod slack;
 mod submit;
+mod ticket;
 mod try_channels;
 mod window;
 mod withdraw;
@@ -35,6 +37,8 @@ mod withdraw;
 mod invariants;
 #[cfg(test)]
 mod loop_tests;
+#[cfg(test)]
+mod reload_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -57,12 +61,14 @@ use crate::policy::{Context, Decision, Policy, Query};
 use crate::secret::random;
 use crate::store::{Act, Store};
 use crate::telemetry::Metrics;
+use crate::tickets::Tickets;
 
 pub use crate::admission::ConnectionInfo;
 pub use crate::notify::slack::Signed as SlackCall;
 pub use crate::policy::{Action, Explanation, PolicyFile};
 pub use crate::store::{Answer as KeptAnswer, Place, Window};
 pub use asking::FrontDesk;
+pub use configuration::{Configuration, Live, Reload};
 pub use error::Error;
 pub use explain::Question;
 pub use notices::Telling;
@@ -92,6 +98,10 @@ pub struct Rules {
     pub targets: HashMap<TargetName, Target>,
     /// Who may do what with them, and with the audit.
     pub policy: Box<dyn Policy>,
+    /// How long a request waits for a decision.
+    pub request_lapse: Duration,
+    /// Where tickets are looked up.
+    pub tickets: Option<Tickets>,
 }
 
 impl Rules {
@@ -140,10 +150,10 @@ pub struct Parts {
     pub clock: Clock,
     /// Where transitions are counted.
     pub metrics: Arc<Metrics>,
-    /// How long a request waits for a decision.
-    pub request_lapse: Duration,
-    /// How people are told.
+    /// How people are told, as of now.
     pub telling: Telling,
+    /// What the configuration says, as of now.
+    pub configuration: Configuration,
     /// Where the audit is read.
     pub audit_folder: PathBuf,
     /// The public part of what signs it.
@@ -164,8 +174,8 @@ pub struct Control {
     recorder: Recorder,
     clock: Clock,
     metrics: Arc<Metrics>,
-    request_lapse: Duration,
-    telling: Telling,
+    telling: watch::Sender<Arc<Telling>>,
+    configuration: ArcSwap<Configuration>,
     held: Held,
     audit_folder: PathBuf,
     audit_key: PublicKey,
@@ -194,8 +204,8 @@ impl Control {
             recorder: parts.recorder,
             clock: parts.clock,
             metrics: parts.metrics,
-            request_lapse: parts.request_lapse,
-            telling: parts.telling,
+            telling: watch::Sender::new(Arc::new(parts.telling)),
+            configuration: ArcSwap::from_pointee(parts.configuration),
             held: Held::default(),
             audit_folder: parts.audit_folder,
             audit_key: parts.audit_key,
@@ -223,6 +233,11 @@ impl Control {
     fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+
+    /// How people are told, as of now.
+    fn telling(&self) -> Arc<Telling> {
+        self.telling.borrow().clone()
     }
 
     /// The request, if `caller` may see it.

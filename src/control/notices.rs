@@ -49,7 +49,8 @@ pub struct Telling {
 impl Control {
     /// From now on the store keeps what these channels are to tell.
     pub(super) async fn recover_channels(&self) -> Result<(), Error> {
-        let channels = self.telling.channels.iter();
+        let telling = self.telling();
+        let channels = telling.channels.iter();
         let names: Vec<String> = channels.map(|it| it.name().to_owned()).collect();
         let dropped = self.store.set_channels(&names).await?;
         if dropped > 0 {
@@ -62,15 +63,36 @@ impl Control {
     }
 
     /// Delivers what people are to be told, each channel by itself, until `shutdown`. What is under
-    /// way then is delivered again after the next start.
+    /// way then, or when the channels are replaced, is delivered again later.
     pub async fn tell(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut channels = JoinSet::new();
-        for channel in &self.telling.channels {
-            let (control, channel) = (Arc::clone(&self), Arc::clone(channel));
-            let shutdown = shutdown.clone();
-            channels.spawn(async move { control.serve(&*channel, &shutdown).await });
+        let mut tellings = self.telling.subscribe();
+        while !shutdown.is_cancelled() {
+            let telling = tellings.borrow_and_update().clone();
+            let replaced = shutdown.child_token();
+            let mut channels = JoinSet::new();
+            for channel in &telling.channels {
+                let (control, channel) = (Arc::clone(&self), Arc::clone(channel));
+                let replaced = replaced.clone();
+                channels.spawn(async move { control.serve(&*channel, &replaced).await });
+            }
+            // The sender is here: it cannot have gone.
+            let _ = shutdown.run_until_cancelled(tellings.changed()).await;
+            replaced.cancel();
+            while channels.join_next().await.is_some() {}
         }
-        while channels.join_next().await.is_some() {}
+    }
+
+    /// Tells people by these from now on, by no others.
+    ///
+    /// # Errors
+    /// If the store fails: then those that are new keep nothing yet.
+    pub(super) async fn replace_telling(&self, new: Telling) -> Result<(), Error> {
+        let old = self.telling();
+        if let (Some(new), Some(old)) = (&new.slack, &old.slack) {
+            new.verifier().remember(old.verifier());
+        }
+        self.telling.send_replace(Arc::new(new));
+        self.recover_channels().await
     }
 
     async fn serve(&self, channel: &dyn Channel, shutdown: &CancellationToken) {
@@ -211,7 +233,7 @@ impl Control {
     }
 
     pub(super) fn link(&self, path: &str) -> String {
-        format!("{}/{path}", self.telling.link_base)
+        format!("{}/{path}", self.telling().link_base)
     }
 
     /// Whom a mail goes to: who may decide what is asked, who asked for what was decided.
@@ -221,7 +243,7 @@ impl Control {
             .into_iter()
             .filter(|(principal, _)| self.concerns(notice, principal));
         let addresses = concerned.map(|(_, email)| email);
-        let all: BTreeSet<String> = addresses.chain(self.telling.recipients.clone()).collect();
+        let all: BTreeSet<String> = addresses.chain(self.telling().recipients.clone()).collect();
         Ok(all.into_iter().collect())
     }
 
@@ -229,7 +251,11 @@ impl Control {
         let own = principal.name == notice.who;
         match notice.kind {
             Kind::Submitted | Kind::Escalated | Kind::BreakGlass => {
-                let caller = Caller::new(principal.clone());
+                let caller = Caller {
+                    // They could.
+                    mfa: true,
+                    ..Caller::new(principal.clone())
+                };
                 !own && self.may(&caller, Action::Approve, &notice.target)
             }
             Kind::Approved | Kind::Denied | Kind::Lapsed | Kind::Extended | Kind::Revoked => {

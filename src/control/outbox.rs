@@ -6,6 +6,7 @@ use crate::access::{Ending, SessionId};
 use crate::audit::{Batch, Event};
 use crate::store::Act;
 
+use super::reexamine::hallpass;
 use super::{Control, Error};
 
 impl Control {
@@ -69,8 +70,14 @@ impl Control {
         if let Some((id, until)) = granted(event)
             && let Some(mut session) = self.store.session(id).await?
         {
-            session.expires_at = session.expires_at.min(until);
-            self.gate.open(&session);
+            // Who decided knew the holder as they were; they may have been disabled since.
+            match self.holds_rightly(&session, None).await? {
+                Ok(()) => {
+                    session.expires_at = session.expires_at.min(until);
+                    self.gate.open(&session);
+                }
+                Err(why) => _ = self.end_for(session, &hallpass(), &why).await?,
+            }
             self.changed();
         }
         Ok(())

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::access::{
-    AccessRequest, Approver, Caller, PrincipalName, RequestState, TargetName, TransitionError,
+    AccessRequest, Approver, Caller, Principal, PrincipalKind, PrincipalName, RequestState,
+    TargetName, TransitionError,
 };
 use crate::policy::{Action, Context, Query};
 
@@ -32,9 +33,12 @@ impl Control {
         let delegations = self.store.delegations(&caller.name, self.now()).await?;
         let known = self.known();
         let to_caller = delegations.iter().filter(|it| it.to == caller.name);
-        let others = to_caller.filter_map(|it| known.get(&it.from).cloned());
-        let hat = |principal| Caller {
-            principal,
+        let person = caller.kind == PrincipalKind::Person;
+        let to_caller = to_caller.filter(|_| person);
+        let others = to_caller.filter_map(|it| known.get(&it.from).map(|from| (from, it.mfa)));
+        let hat = |(from, mfa): (&Principal, bool)| Caller {
+            principal: from.clone(),
+            mfa: caller.mfa && mfa,
             ..caller.clone()
         };
         Ok(Powers {

@@ -172,12 +172,11 @@ impl Control {
         caller: &Caller,
         live_only: bool,
     ) -> Result<Vec<SessionStatus>, Error> {
-        let window = Window::default();
-        let page = self.sessions_within(caller, live_only, &window).await?;
-        Ok(page.items)
+        let page = self.sessions_within(caller, live_only, (None, None), &Window::default());
+        Ok(page.await?.items)
     }
 
-    /// A part of them.
+    /// A part of them; only of this holder and for this target, where they are given.
     ///
     /// # Errors
     /// If the store fails.
@@ -185,10 +184,15 @@ impl Control {
         &self,
         caller: &Caller,
         live_only: bool,
+        (principal, target): (Option<PrincipalName>, Option<TargetName>),
         window: &Window,
     ) -> Result<Page<SessionStatus>, Error> {
-        let mut filter = self.visible(caller, live_only).await?;
-        filter.window = ajar(window);
+        let filter = Filter {
+            principal,
+            target,
+            window: ajar(window),
+            ..self.visible(caller, live_only).await?
+        };
         let sessions = self.store.sessions(&filter).await?;
         let mut counts: HashMap<SessionId, usize> = HashMap::new();
         for connection in self.admission.connections() {
@@ -254,6 +258,7 @@ impl Control {
                 after: None,
                 limit: Some(LIST),
             },
+            ..Filter::default()
         })
     }
 }

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::access::{Ending, HALLPASS, PrincipalName, Session};
-use crate::store::{Change, Filter};
+use jiff::Timestamp;
 
-use super::expire::{ended, unless_faster};
+use crate::access::{Ending, HALLPASS, PrincipalName, Session};
+use crate::store::{Change, Filter, StoreError};
+
+use super::expire::ended;
 use super::{Control, Error, Identity, Rules, act, to_the_end};
 
 impl Control {
     /// Replaces targets, policy and who is who, and ends the sessions of those who are no longer
-    /// there or no longer in the groups that they were in, if they may no longer have them; with
-    /// `revoke`, all sessions that may no longer be. How many it ended.
+    /// there or no longer in the groups that they were in, if they may no longer have them, and
+    /// those for targets that are gone; with `revoke`, all sessions that may no longer be. How many
+    /// it ended.
     ///
     /// # Errors
     /// If the store fails; what could be ended is.
@@ -21,21 +24,17 @@ impl Control {
         identity: Identity,
         revoke: bool,
     ) -> Result<usize, Error> {
-        self.rules.store(Arc::new(rules));
+        let rules = Arc::new(rules);
+        self.rules.store(Arc::clone(&rules));
         self.identity.store(Arc::new(identity));
         let old = self.known();
         self.look_around().await?;
-        if revoke {
-            return self.review_sessions(None).await;
-        }
         let new = self.known();
-        let mut ended = 0;
-        for (name, principal) in old.iter() {
-            if new.get(name) != Some(principal) {
-                ended += self.review_sessions(Some(name)).await?;
-            }
-        }
-        Ok(ended)
+        self.review_some(|session| {
+            let (name, target) = (&session.principal, &session.target);
+            revoke || old.get(name) != new.get(name) || !rules.targets.contains_key(target)
+        })
+        .await
     }
 
     /// Asks the policy again for every live session, or those of one holder, as it was asked when
@@ -47,54 +46,96 @@ impl Control {
         self: &Arc<Self>,
         holder: Option<&PrincipalName>,
     ) -> Result<usize, Error> {
+        self.review_some(|session| holder.is_none_or(|holder| *holder == session.principal))
+            .await
+    }
+
+    async fn review_some(
+        self: &Arc<Self>,
+        concerned: impl Fn(&Session) -> bool,
+    ) -> Result<usize, Error> {
         let live = Filter {
             open_only: true,
             ..Filter::default()
         };
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         for session in self.store.sessions(&live).await? {
-            if holder.is_none_or(|holder| *holder == session.principal)
-                && let Err(why) = self.holds_rightly(&session).await?
-            {
-                let control = Arc::clone(self);
-                count += usize::from(
-                    to_the_end(async move { control.end_unpermitted(session, &why).await }).await?,
-                );
+            if !concerned(&session) {
+                continue;
+            }
+            let control = Arc::clone(self);
+            let ended = to_the_end(async move { control.reexamine(session).await }).await;
+            match ended {
+                Ok(ended) => count += usize::from(ended),
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
     }
 
-    /// Whether what the session came from may still be asked for; why not.
+    async fn reexamine(&self, session: Session) -> Result<bool, Error> {
+        match self.holds_rightly(&session, None).await? {
+            Ok(()) => Ok(false),
+            Err(why) => self.end_unpermitted(session, &why).await,
+        }
+    }
+
+    /// Whether what the session came from may still be asked for, and be had from `begins` on, if
+    /// it is about to begin; why not.
     pub(super) async fn holds_rightly(
         &self,
         session: &Session,
+        begins: Option<Timestamp>,
     ) -> Result<Result<(), String>, Error> {
         let request = self.store.request(session.request).await?;
-        Ok(request.map_or(Ok(()), |request| self.still_permitted(&request)))
+        Ok(request.map_or(Ok(()), |request| self.still_permitted(&request, begins)))
     }
 
     /// Ends a session that the rules no longer allow. Whether that was needed.
     pub(super) async fn end_unpermitted(&self, old: Session, why: &str) -> Result<bool, Error> {
-        let (by, now) = (hallpass(), self.now());
-        let Some(new) = old.clone().revoke(by.clone(), why, now) else {
-            return Ok(false);
-        };
-        let change = Change::moves_session(new.clone(), act(now, ended(&new)));
-        let done = self.store.commit(&change).await;
-        let ending = Ending::Revoked {
-            by,
-            reason: why.to_owned(),
-        };
-        // Even if that could not be stored.
-        self.gate.end(&new, ending);
-        let done = unless_faster(done)?;
-        tracing::info!(session_id = %new.id, target = %new.target, principal = %new.principal, why, "session ended");
+        let done = self.end_for(old, &hallpass(), why).await?;
         self.follow_up().await;
         Ok(done)
     }
+
+    /// Ends a session in somebody's name, whatever else becomes of it at the same time. Whether
+    /// that was needed. The audit is still owed it.
+    pub(super) async fn end_for(
+        &self,
+        mut old: Session,
+        by: &PrincipalName,
+        why: &str,
+    ) -> Result<bool, Error> {
+        loop {
+            let now = self.now();
+            let Some(new) = old.clone().revoke(by.clone(), why, now) else {
+                return Ok(false);
+            };
+            let change = Change::moves_session(new.clone(), act(now, ended(&new)));
+            let done = self.store.commit(&change).await;
+            let ending = Ending::Revoked {
+                by: by.clone(),
+                reason: why.to_owned(),
+            };
+            // Even if that could not be stored.
+            self.gate.end(&new, ending);
+            match done {
+                // It was extended, or began, meanwhile.
+                Err(StoreError::Conflict(_)) => match self.store.session(old.id).await? {
+                    Some(now) => old = now,
+                    None => return Ok(false),
+                },
+                Err(error) => return Err(Error::NotStored(error)),
+                Ok(()) => {
+                    tracing::info!(session_id = %new.id, target = %new.target, principal = %new.principal, why, "session ended");
+                    return Ok(true);
+                }
+            }
+        }
+    }
 }
 
-fn hallpass() -> PrincipalName {
+/// hallpass itself.
+pub(super) fn hallpass() -> PrincipalName {
     HALLPASS.parse().expect("it is a valid name")
 }

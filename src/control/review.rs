@@ -55,6 +55,10 @@ impl Control {
             review.principal == caller.name || self.any_may(&powers, Action::View, &review.target)
         });
         let old = old.ok_or(Error::NotFound("review"))?;
+        let watched = self.store.session(session).await?;
+        if watched.is_some_and(|it| !it.state.is_final() && now < it.expires_at) {
+            return Err(ReviewError::Live.into());
+        }
         let new = self.reviewer(&powers, &old, |reviewer| {
             old.clone().close(reviewer, note, now)
         })?;

@@ -64,7 +64,8 @@ impl Control {
         self: &Arc<Self>,
         call: &Signed<'_>,
     ) -> Result<Option<String>, SlackRefusal> {
-        let slack = self.telling.slack.as_ref().ok_or(Unsigned::Forged)?;
+        let telling = self.telling();
+        let slack = telling.slack.as_ref().ok_or(Unsigned::Forged)?;
         slack.verifier().verify(call, self.now())?;
         let did = Interaction::read(call.body)?;
         let (control, slack) = (Arc::clone(self), Arc::clone(slack));
@@ -130,7 +131,8 @@ impl Control {
 
     /// Whom a user of Slack acts as, without a second factor and from nowhere in particular.
     async fn slack_caller(&self, user: &str) -> Result<Caller, Complaint> {
-        let name = self.telling.slack_users.get(user);
+        let telling = self.telling();
+        let name = telling.slack_users.get(user);
         let name = name.ok_or(Complaint::Stranger)?;
         let principal = self.principal(name).await.map_err(Complaint::No)?;
         principal.map(Caller::new).ok_or(Complaint::Stranger)

@@ -53,9 +53,10 @@ impl Control {
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Forbidden`] if the caller may not ask for that,
-    /// [`Error::Invalid`] if duration, start or reason are out of bounds, [`Error::Conflict`] if
-    /// too many requests of theirs wait, or if it would be granted but they have a live session
-    /// for the target.
+    /// [`Error::Invalid`] if duration, start, reason or the ticket are out of bounds,
+    /// [`Error::Tracker`] if the ticket cannot be looked at, [`Error::Conflict`] if too many
+    /// requests of theirs wait, or if it would be granted but they have a live session for the
+    /// target.
     pub async fn submit(
         self: &Arc<Self>,
         caller: &Caller,
@@ -80,6 +81,10 @@ impl Control {
             None if knows => return Err(self.refusal(caller, &request, target)),
             None => return Err(unknown()),
         };
+        let by = match target.terms.check_ticket {
+            true => self.check_ticket(caller, &request, &rules).await?,
+            false => by,
+        };
         let request = self.keep(request, by, None).await?;
         Ok(self.full_status(false, request))
     }
@@ -89,8 +94,8 @@ impl Control {
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Forbidden`] if it is not theirs or they may not ask,
-    /// [`Error::Invalid`] if duration or reason are out of bounds, [`Error::Conflict`] if it is
-    /// not open.
+    /// [`Error::Invalid`] if duration, reason or the ticket are out of bounds, [`Error::Tracker`] if
+    /// the ticket cannot be looked at, [`Error::Conflict`] if it is not open.
     pub async fn extend(
         self: &Arc<Self>,
         caller: &Caller,
@@ -114,6 +119,14 @@ impl Control {
         let by = self.admissible(caller, &request).ok_or_else(|| {
             Error::Forbidden(format!("you may not have {} for longer", target.name))
         })?;
+        // What nobody approved, nobody prolongs unasked.
+        let first = self.store.request(session.request).await?;
+        let broken = first.is_none_or(|it| it.kind == RequestKind::BreakGlass);
+        let by = match target.terms.check_ticket {
+            true => self.check_ticket(caller, &request, &rules).await?,
+            false => by,
+        };
+        let by = by.filter(|_| !broken);
         let request = self.keep(request, by, Some(session)).await?;
         Ok(self.full_status(false, request))
     }
@@ -138,7 +151,7 @@ impl Control {
             },
         };
         let id = RequestId::from_random(random_id());
-        let lapse = self.request_lapse;
+        let lapse = self.rules.load().request_lapse;
         Ok(AccessRequest::submit(
             id,
             submission,
@@ -165,7 +178,11 @@ impl Control {
 
     /// Whether the policy lets `caller` submit the request, and then the policies, if any, that
     /// grant it at once.
-    fn admissible(&self, caller: &Caller, request: &AccessRequest) -> Option<Option<Grantor>> {
+    pub(super) fn admissible(
+        &self,
+        caller: &Caller,
+        request: &AccessRequest,
+    ) -> Option<Option<Grantor>> {
         let (ask, alone) = match request.kind {
             RequestKind::Session => (Action::Request, Action::ApproveAlone),
             RequestKind::Extension => (Action::Extend, Action::ExtendAlone),

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::{Ask, Control, Identity, Parts, Rules, Telling};
+use super::{Ask, Configuration, Control, Identity, Parts, Rules, Telling};
 use crate::access::{
     AccessRequest, Account, ApiToken, Caller, ConnectionId, Databases, Delegation, Hold, Principal,
     PrincipalKind, PrincipalName, RequestId, RequestState, Review, Session, SessionId, Target,
@@ -83,8 +83,8 @@ impl World {
             recorder: recorder.clone(),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
-            request_lapse: HOUR,
             telling,
+            configuration: Configuration::default(),
             audit_folder: settings.folder.clone(),
             audit_key: settings.key.public(),
         });
@@ -309,6 +309,8 @@ pub(crate) fn rules_of(policies: &str) -> Rules {
     Rules {
         policy: Box::new(policy),
         targets: targets.map(|it| (it.name.clone(), it)).into(),
+        request_lapse: HOUR,
+        tickets: None,
     }
 }
 

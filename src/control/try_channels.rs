@@ -44,7 +44,8 @@ impl Control {
             return Err(Error::Forbidden(no));
         }
         let wanted = |channel: &&dyn Channel| only.is_none_or(|only| only == channel.name());
-        let channels = self.telling.channels.iter().map(|channel| &**channel);
+        let telling = self.telling();
+        let channels = telling.channels.iter().map(|channel| &**channel);
         let channels: Vec<&dyn Channel> = channels.filter(wanted).collect();
         if channels.is_empty() && only.is_some() {
             return Err(self.no_such_channel());
@@ -56,7 +57,8 @@ impl Control {
     }
 
     fn no_such_channel(&self) -> Error {
-        let names = self.telling.channels.iter().map(|it| it.name());
+        let telling = self.telling();
+        let names = telling.channels.iter().map(|it| it.name());
         let names = names.collect::<Vec<_>>().join(", ");
         Error::Invalid(match names.as_str() {
             "" => "no channel is configured".to_owned(),
@@ -91,7 +93,7 @@ impl Control {
         let people = self.people_with_mail().await?;
         let own = people.into_iter().filter(|(it, _)| it.name == caller.name);
         let own = own.map(|(_, email)| email);
-        Ok(own.chain(self.telling.recipients.clone()).collect())
+        Ok(own.chain(self.telling().recipients.clone()).collect())
     }
 
     async fn try_once(

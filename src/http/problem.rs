@@ -70,6 +70,7 @@ impl From<Error> for Rejection {
             Error::Provider => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
             Error::NoDeviceFlow => (StatusCode::CONFLICT, "no_device_flow"),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Error::Tracker(_) => (StatusCode::BAD_GATEWAY, "tickets_unavailable"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Error::Changed(_) => (StatusCode::PRECONDITION_FAILED, "changed"),
             Error::AuditUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),

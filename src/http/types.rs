@@ -2,6 +2,7 @@
 //!
 //! Times are RFC 3339; durations are text like `30m` or `1h 30m`.
 
+mod configuration;
 mod people;
 mod text;
 
@@ -23,6 +24,7 @@ use crate::control::{Action, PolicyFile};
 /// The answer to `POST /api/v1/policy/explain`.
 pub use crate::control::Explanation;
 
+pub use configuration::*;
 pub use people::*;
 pub use text::{AddressText, DurationText};
 
@@ -54,6 +56,12 @@ pub struct TargetView {
     pub default_database: String,
     /// The longest session.
     pub max_duration: String,
+    /// Where it belongs: `production`, `staging`, ...
+    #[serde(default)]
+    pub environment: String,
+    /// Whether its role is said to only read.
+    #[serde(default)]
+    pub read_only: bool,
     /// Whether the caller may request it.
     pub may_request: bool,
     /// Whether the caller may approve requests for it.

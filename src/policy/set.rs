@@ -114,6 +114,14 @@ impl PolicySet {
         &self.files
     }
 
+    /// What each policy says, by its id.
+    pub fn texts(&self) -> std::collections::BTreeMap<String, String> {
+        let policies = self.policies.policies();
+        policies
+            .map(|policy| (policy.id().to_string(), policy.to_string()))
+            .collect()
+    }
+
     /// The groups that policies name.
     pub fn groups(&self) -> Vec<String> {
         let literals = self.policies.policies().flat_map(|it| it.entity_literals());

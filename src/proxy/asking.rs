@@ -6,9 +6,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use dashmap::DashMap;
 use jiff::{SignedDuration, Timestamp};
 use pgwire::messages::startup::Authentication;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use super::authenticate::{self, Identity};
 use super::dial::Io;
@@ -17,21 +18,51 @@ use super::refusal::Refusal;
 use super::targets::Claim;
 use super::wish::Wish;
 use super::{CloseReason, Proxy};
-use crate::access::{Caller, SessionId, TargetName};
+use crate::access::{Caller, PrincipalName, SessionId, TargetName};
 use crate::asking::{Ask, Asked, Declined, Verdict};
 use crate::pg::Notice;
 use crate::secret::Secret;
 
 /// How often a client that waits hears that it still does.
 const REMINDER: Duration = Duration::from_secs(60);
+/// How long a client may take to take a notice.
+const TELLING: Duration = Duration::from_secs(10);
+/// Connections of one principal that may wait at a time.
+const WAITING: u32 = 8;
 /// Bytes of a password message: the longest access token, and some more.
 const MAX_TOKEN: usize = 4096;
 
 /// Who asks, for what.
 pub(super) struct Asking {
     caller: Caller,
+    token: Secret,
     target: TargetName,
     wish: Wish,
+}
+
+/// How many connections of each principal wait.
+#[derive(Default)]
+pub struct Waiting(DashMap<PrincipalName, u32>);
+
+impl Waiting {
+    /// A place to wait; none if the principal has as many as they may have.
+    fn take(&self, name: &PrincipalName) -> Option<Waits<'_>> {
+        let mut count = self.0.entry(name.clone()).or_insert(0);
+        *count = (*count < WAITING).then(|| *count + 1)?;
+        Some(Waits(self, name.clone()))
+    }
+}
+
+/// One that waits, until it is dropped.
+struct Waits<'a>(&'a Waiting, PrincipalName);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if let Some(mut count) = self.0.0.get_mut(&self.1) {
+            *count -= 1;
+        }
+        self.0.0.remove_if(&self.1, |_, count| *count == 0);
+    }
 }
 
 /// Finds out who the client is by its access token, which it sends under TLS.
@@ -63,6 +94,7 @@ pub(super) async fn identify<S: Io, D>(
     let target = target.map_err(|_| Refusal::Declined(no_target(&claim.target)))?;
     Ok(Asking {
         caller,
+        token,
         target,
         wish,
     })
@@ -91,17 +123,26 @@ pub(super) async fn session<S: Io, D>(
 ) -> Result<Identity, Refusal> {
     let Asking {
         caller,
+        token,
         target,
         wish,
     } = asking;
     let live = |name| proxy.admission.live_session(&caller.name, name);
-    let session = match live(&target) {
-        Some(session) => session,
-        None => {
-            ask(proxy, client, &caller, &target, wish).await?;
-            live(&target).ok_or_else(|| Refusal::Declined(over_already(&target)))?
-        }
+    if let Some(session) = live(&target) {
+        return identity(proxy, claim, caller, session);
+    }
+    let place = proxy.waiting.take(&caller.name);
+    let _place = place.ok_or_else(|| Refusal::Declined(too_many()))?;
+    ask(proxy, client, &caller, &target, wish).await?;
+    // The token may have been revoked while they waited.
+    let name = caller.name.as_str();
+    let known = match caller.address {
+        Some(address) => proxy.desk.identify(name, &token, address).await,
+        None => None,
     };
+    let caller = known
+        .ok_or_else(|| authenticate::failed(claim, "the access token was revoked meanwhile"))?;
+    let session = live(&target).ok_or_else(|| Refusal::Declined(over_already(&target)))?;
     identity(proxy, claim, caller, session)
 }
 
@@ -146,7 +187,7 @@ async fn ask<S: Io, D>(
     tell(client, &filed(&asked, target, proxy.clock.now())).await?;
     let verdict = tokio::select! {
         biased;
-        verdict = proxy.desk.decided(caller, asked.request) => verdict,
+        verdict = proxy.desk.decided(asked.request) => verdict,
         gone = wait(client, &asked, || proxy.clock.now()) => return Err(gone),
     };
     match verdict {
@@ -183,9 +224,13 @@ async fn wait<S: Io>(
     }
 }
 
+/// A client that does not take a notice in time is gone.
 async fn tell<S: Io>(client: &mut Client<S>, notice: &Notice) -> Result<(), Refusal> {
     client.stream.queue_bytes(&notice.encode());
-    Ok(client.stream.flush().await?)
+    match timeout(TELLING, client.stream.flush()).await {
+        Ok(told) => Ok(told?),
+        Err(_) => Err(Refusal::Timeout),
+    }
 }
 
 fn filed(asked: &Asked, target: &TargetName, now: Timestamp) -> Notice {
@@ -269,6 +314,13 @@ fn no_target(target: &str) -> Declined {
     Declined {
         message: format!("hallpass: there is no target {target:?} that you may request"),
         hint: Some("hallpass targets lists them. Name one as user=NAME~TARGET.".to_owned()),
+    }
+}
+
+fn too_many() -> Declined {
+    Declined {
+        message: format!("hallpass: {WAITING} connections of yours are waiting already"),
+        hint: None,
     }
 }
 

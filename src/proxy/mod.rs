@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::asking::Waiting;
 pub use self::cancel::Cancels;
 pub use self::closing::CloseReason;
 pub use self::connection::serve;
@@ -66,6 +67,8 @@ pub struct Proxy<D> {
     pub admission: Arc<Admission>,
     /// Where clients ask to be let in.
     pub desk: Arc<dyn Desk>,
+    /// Who waits there.
+    pub waiting: Waiting,
     /// Where everything is recorded.
     pub recorder: Recorder,
     /// What time it is.

@@ -21,6 +21,8 @@ pub struct Credentials {
     pub totp: Option<Vec<u8>>,
     /// One that its holder has yet to confirm, sealed.
     pub totp_pending: Option<Vec<u8>>,
+    /// The recovery codes that are left, by their hashes.
+    pub recovery: Vec<[u8; 32]>,
 }
 
 impl fmt::Debug for Credentials {
@@ -331,9 +333,14 @@ fn claim(
             setup_until: rows::time_if_any(row, 1)?,
             totp: row.get(2)?,
             totp_pending: row.get(3)?,
+            recovery: Vec::new(),
         };
         Ok((credentials, row.get::<_, u32>(4)?))
     })?;
+    let credentials = Credentials {
+        recovery: recovery_codes(connection, name)?,
+        ..credentials
+    };
     let guessable = account.kind == AccountKind::Local;
     if guessable && account.locked_until.is_none_or(|until| until <= now) {
         let failures = failures.saturating_add(1);
@@ -471,6 +478,13 @@ fn remove_totp(connection: &Connection, name: &str) -> rusqlite::Result<usize> {
     clear_recovery(connection, name)?;
     let sql = "UPDATE account SET totp = NULL, totp_pending = NULL WHERE name = ?1";
     connection.execute(sql, [name])
+}
+
+fn recovery_codes(connection: &Connection, name: &str) -> rusqlite::Result<Vec<[u8; 32]>> {
+    let sql = "SELECT sha256 FROM recovery_code WHERE account = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let codes = statement.query_map([name], |row| row.get(0))?;
+    codes.collect()
 }
 
 fn clear_recovery(connection: &Connection, name: &str) -> rusqlite::Result<()> {

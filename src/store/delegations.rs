@@ -8,13 +8,15 @@ use crate::access::{Delegation, PrincipalName};
 
 /// Keeps a delegation, in the place of an older one between the same two.
 pub(super) fn upsert(connection: &Connection, delegation: &Delegation) -> Result<(), StoreError> {
-    let sql = "INSERT INTO delegation (from_whom, to_whom, since, until) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET since = excluded.since, until = excluded.until";
+    let sql = "INSERT INTO delegation (from_whom, to_whom, since, until, mfa)
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+         SET since = excluded.since, until = excluded.until, mfa = excluded.mfa";
     connection.prepare_cached(sql)?.execute((
         delegation.from.as_str(),
         delegation.to.as_str(),
         delegation.since.as_microsecond(),
         delegation.until.as_microsecond(),
+        delegation.mfa,
     ))?;
     Ok(())
 }
@@ -41,7 +43,7 @@ pub(super) fn of(
     principal: &PrincipalName,
     now: Timestamp,
 ) -> Result<Vec<Delegation>, StoreError> {
-    let sql = "SELECT from_whom, to_whom, since, until FROM delegation
+    let sql = "SELECT from_whom, to_whom, since, until, mfa FROM delegation
          WHERE (from_whom = ?1 OR to_whom = ?1) AND until > ?2 ORDER BY until, rowid";
     let mut statement = connection.prepare_cached(sql)?;
     let found = statement.query_map((principal.as_str(), now.as_microsecond()), read)?;
@@ -54,5 +56,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Delegation> {
         to: rows::parsed(row, 1)?,
         since: rows::time(row, 2)?,
         until: rows::time(row, 3)?,
+        mfa: row.get(4)?,
     })
 }

@@ -107,6 +107,10 @@ pub struct Filter {
     pub open_only: bool,
     /// Only what this principal may see; `None`: everything.
     pub visible: Option<Visible>,
+    /// Only what is this principal's; `None`: anybody's.
+    pub principal: Option<PrincipalName>,
+    /// Only what is for this target; `None`: for any.
+    pub target: Option<TargetName>,
     /// Which part of the list.
     pub window: Window,
 }

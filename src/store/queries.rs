@@ -66,6 +66,8 @@ pub(super) fn select(
         "SELECT {columns} FROM {table} WHERE {open}
            AND (:principal IS NULL OR {owner} = :principal
                 OR target IN (SELECT value FROM json_each(:targets)))
+           AND (:owner IS NULL OR {owner} = :owner)
+           AND (:target IS NULL OR target = :target)
            AND {behind}
          ORDER BY {order} DESC, rowid DESC LIMIT :limit"
     )
@@ -92,6 +94,8 @@ pub(super) fn list<T>(
         named_params! {
             ":principal": visible.map(|visible| visible.principal.as_str()),
             ":targets": rows::to_json(&targets)?,
+            ":owner": filter.principal.as_ref().map(PrincipalName::as_str),
+            ":target": filter.target.as_ref().map(TargetName::as_str),
             // SQLite takes a negative limit as none.
             ":limit": filter.window.limit.map_or(-1, i64::from),
             ":at": filter.window.after.as_ref().map(|place| place.at),

@@ -157,6 +157,7 @@ const MIGRATIONS: &[&str] = &[
         to_whom   TEXT NOT NULL,
         since     INTEGER NOT NULL,
         until     INTEGER NOT NULL,
+        mfa       INTEGER NOT NULL,
         PRIMARY KEY (from_whom, to_whom)
     ) STRICT;
     CREATE INDEX delegation_to ON delegation (to_whom);

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::{Act, Change, Delegations, Filter, Reviews, Sqlite, Store, StoreError, Visible, Write};
 use crate::access::{
-    AccessRequest, Approver, Chain, Circumstances, Delegation, Hold, Principal, PrincipalKind,
-    RequestId, RequestKind, RequestState, Review, Session, SessionId, SessionState,
+    AccessRequest, Approver, Caller, Chain, Circumstances, Delegation, Hold, Principal,
+    PrincipalKind, PrincipalName, RequestId, RequestKind, RequestState, Review, Session, SessionId,
+    SessionState,
 };
 use crate::audit::Event;
 
@@ -241,7 +242,7 @@ async fn a_store_of_before_there_were_holds_goes_on() {
 }
 
 /// Back to the schema of before there were stages, reviews and delegations.
-const WITHOUT_STAGES: &str = "
+const WITHOUT_STAGES: &str = "DROP TABLE kept_answer; 
     DROP TABLE review; DROP TABLE delegation;
     DROP INDEX access_request_escalates; DROP INDEX access_request_waiting;
     DROP INDEX session_scheduled; DROP INDEX access_request_extends;
@@ -342,8 +343,10 @@ async fn a_review_is_open_until_it_is_closed_and_is_closed_once() {
 async fn there_is_one_delegation_between_two_and_it_ends_by_itself() {
     let (_dir, path) = temporary();
     let store = Sqlite::open(&path).unwrap();
-    let name = |name: &str| name.parse().unwrap();
-    let until = |to: &str, end| Delegation::new(name("dana"), name(to), at(end), at(1)).unwrap();
+    let name = |name: &str| name.parse::<PrincipalName>().unwrap();
+    let until = |to: &str, end| {
+        Delegation::new(&Caller::new(principal("dana")), name(to), at(end), at(1)).unwrap()
+    };
     for delegation in [until("lee", 50), until("lee", 60), until("omar", 30)] {
         store.delegate(&delegation, &act(1)).await.unwrap();
     }
@@ -383,6 +386,17 @@ async fn lists_show_the_newest_first_and_only_what_may_be_seen() {
     let ids =
         |wanted: &[u64]| -> Vec<_> { wanted.iter().map(|&n| RequestId::from_random(n)).collect() };
     assert_eq!(found(Filter::default()).await, ids(&[4, 3, 2, 1]));
+    let of = |principal: &str, target: &str| Filter {
+        principal: Some(principal.parse().unwrap()),
+        target: Some(target.parse().unwrap()),
+        ..Filter::default()
+    };
+    for request in store.requests(&Filter::default()).await.unwrap() {
+        let (who, what) = (request.requester.as_str(), request.target.as_str());
+        assert!(found(of(who, what)).await.contains(&request.id));
+        assert!(found(of("sam", what)).await.is_empty());
+        assert!(found(of(who, "z")).await.is_empty());
+    }
     let visible = |who: &str, targets: &[&str]| Visible {
         principal: who.parse().unwrap(),
         targets: targets.iter().map(|name| name.parse().unwrap()).collect(),
@@ -391,6 +405,7 @@ async fn lists_show_the_newest_first_and_only_what_may_be_seen() {
         open_only,
         visible: Some(visible),
         window: super::Window { after: None, limit },
+        ..Filter::default()
     };
     assert_eq!(
         found(filter(false, visible("noor", &[]), None)).await,

@@ -50,6 +50,8 @@ pub struct Metrics {
     audit_deleted: IntCounterVec,
     audit_unsealed: IntGauge,
     certificate_expiry: Gauge,
+    config_reloads: IntCounterVec,
+    config_success: IntGauge,
 }
 
 /// Metrics of one target, resolved once per connection so that the hot path looks nothing up.
@@ -257,6 +259,15 @@ impl Metrics {
                 )
                 .expect(VALID),
             ),
+            config_reloads: counters(
+                "hallpass_config_reloads_total",
+                "Configurations that were read again, by what became of them: applied or refused.",
+                &["outcome"],
+            ),
+            config_success: gauge(
+                "hallpass_config_last_reload_success",
+                "1 if the configuration's files are in force; 0: they are refused, older ones are.",
+            ),
             registry,
         }
     }
@@ -404,6 +415,18 @@ impl Metrics {
     pub fn audit_unsealed(&self, segments: usize) {
         self.audit_unsealed
             .set(i64::try_from(segments).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a configuration that was read again, and whether it is in force.
+    pub fn config_reloaded(&self, applied: bool) {
+        let outcome = if applied { "applied" } else { "refused" };
+        self.config_reloads.with_label_values(&[outcome]).inc();
+        self.config_in_force(applied);
+    }
+
+    /// Says whether what the configuration's files say is in force.
+    pub fn config_in_force(&self, applied: bool) {
+        self.config_success.set(applied.into());
     }
 
     /// Says when the certificate shown to clients ends.

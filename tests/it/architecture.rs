@@ -12,6 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("sql", &[]),
     ("telemetry", &[]),
+    ("tickets", &["secret"]),
     ("tls", &[]),
     ("identity", &["access", "clock", "secret", "telemetry"]),
     ("notify", &["access", "clock", "secret"]),
@@ -50,6 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "secret",
             "store",
             "telemetry",
+            "tickets",
         ],
     ),
     (

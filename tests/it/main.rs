@@ -25,6 +25,7 @@ mod identity;
 mod lifetime;
 mod paths;
 mod recorded;
+mod reload;
 mod replay;
 mod shipped;
 mod support;

@@ -28,8 +28,9 @@ use story::Story;
 /// See it all work, on a throw-away PostgreSQL.
 ///
 /// Starts a PostgreSQL cluster (initdb must be installed) and a hallpass on free local ports, and
-/// shows the way of a session: refused, asked for, approved, used, recorded, expired. Then both stay
-/// up until Ctrl-C. Nothing of it touches other clusters or files.
+/// shows the way of a session: refused, asked for, approved, used, extended, recorded, expired; how
+/// psql asks by itself and waits; how the glass is broken and reviewed. Then both stay up until
+/// Ctrl-C. Nothing of it touches other clusters or files.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -166,7 +167,7 @@ fn invitation(place: &Place) -> String {
     [
         format!("\n{}", paint(BOLD, "Now you: both stay up")),
         command(Person::Maya, "connect orders-ro"),
-        command(Person::Dana, "sessions"),
+        command(Person::Dana, "inbox"),
         format!("metrics  {}", place.ops_url("metrics")),
         format!("audit    {}", place.audit().display()),
         paint(DIM, kept),

@@ -45,20 +45,34 @@ pub(super) struct Passwords {
     pub(super) orders_admin: Secret,
 }
 
-/// The two people of the story.
+/// The people of the story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Person {
     /// An engineer: asks.
     Maya,
     /// A lead: approves.
     Dana,
+    /// On call at night: finds nobody to ask.
+    Lee,
 }
 
 impl Person {
+    pub(super) const ALL: [Self; 3] = [Self::Maya, Self::Dana, Self::Lee];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Maya => "maya",
             Self::Dana => "dana",
+            Self::Lee => "lee",
+        }
+    }
+
+    /// Their groups, which the policies that are built in know.
+    pub(super) fn groups(self) -> &'static [&'static str] {
+        match self {
+            Self::Maya => &["engineers"],
+            Self::Dana => &["leads"],
+            Self::Lee => &["engineers", "oncall"],
         }
     }
 }
@@ -95,6 +109,11 @@ impl Place {
 
     pub(super) fn audit(&self) -> PathBuf {
         self.home.join("audit")
+    }
+
+    /// The proxy's certificate, which is its own authority.
+    pub(super) fn certificate(&self) -> PathBuf {
+        self.home.join("server.crt")
     }
 
     pub(super) fn api_url(&self) -> String {

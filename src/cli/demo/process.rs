@@ -84,6 +84,17 @@ impl Group {
         status
     }
 
+    /// What it prints up to the end of the line that has `word` in it, for which there is as much
+    /// patience; [`Group::output`] has the rest.
+    pub(super) async fn heard(&mut self, word: &str) -> String {
+        let mut bytes = Vec::new();
+        if let Some(stdout) = &mut self.child.stdout {
+            // Who falls silent has said what it had to say.
+            let _ = timeout(PATIENCE, listen(stdout, word, &mut bytes)).await;
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// All that it prints, up to its end, for which there is patience, but not without a bound.
     pub(super) async fn output(mut self) -> Said {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
@@ -138,6 +149,15 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Reads until a whole line has `word` in it, or nothing more comes.
+async fn listen(pipe: &mut (impl AsyncRead + Unpin), word: &str, bytes: &mut Vec<u8>) {
+    let said = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        text.ends_with('\n') && text.contains(word)
+    };
+    while !said(bytes) && matches!(pipe.read_buf(bytes).await, Ok(1..)) {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +178,15 @@ mod tests {
         let said = group.output().await;
         assert_eq!((said.text.as_str(), said.code), ("out\nreq-1a: err\n", 3));
         assert_eq!(said.id("req-").as_deref(), Some("req-1a"));
+    }
+
+    #[tokio::test]
+    async fn one_can_listen_before_the_end() {
+        let script = "trap 'echo three; exit' TERM; echo one; echo two; while :; do :; done";
+        let mut group = Group::piped(&mut shell(script)).unwrap();
+        assert_eq!(group.heard("two").await, "one\ntwo\n");
+        group.handle().send(Signal::SIGTERM);
+        assert_eq!(group.output().await.text, "three\n");
     }
 
     #[tokio::test]

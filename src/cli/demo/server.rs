@@ -74,18 +74,19 @@ fn configure(place: &Place) -> Result<PathBuf, CliError> {
     let secret = |name: &str, secret| write_secret(&place.home.join(name), secret);
     secret("orders-ro.password", &place.passwords.orders_ro)?;
     secret("orders-admin.password", &place.passwords.orders_admin)?;
-    let mut digests = [Person::Maya, Person::Dana].map(|person| (person, token::generate()));
-    for (person, token) in &mut digests {
-        write_secret(&place.token_file(*person), token)?;
+    let mut people = Vec::new();
+    for person in Person::ALL {
+        let token = token::generate();
+        write_secret(&place.token_file(person), &token)?;
+        people.push(principal(person, &token::digest(&token)));
     }
-    let [maya, dana] = digests.map(|(_, token)| token::digest(&token));
     let path = place.home.join("hallpass.toml");
-    let text = configuration(place, &maya, &dana);
+    let text = configuration(place, &people.join("\n"));
     fs::write(&path, text).map_err(CliError::file(&path))?;
     Ok(path)
 }
 
-fn configuration(place: &Place, maya: &str, dana: &str) -> String {
+fn configuration(place: &Place, people: &str) -> String {
     let ports = &place.ports;
     let server = format!(
         r#"# Written by `hallpass demo`.
@@ -100,14 +101,6 @@ listen = "127.0.0.1:{}"
 
 [ops]
 listen = "127.0.0.1:{}"
-
-[principals.maya]
-groups = ["engineers"]
-token_sha256 = "{maya}"
-
-[principals.dana]
-groups = ["leads"]
-token_sha256 = "{dana}"
 "#,
         ports.proxy, ports.api, ports.ops
     );
@@ -123,10 +116,24 @@ token_sha256 = "{dana}"
         "Orders, read and write",
         ports.postgres,
     );
-    [server, ro, admin].join("\n")
+    [&*server, people, &ro, &admin].join("\n")
+}
+
+/// Tokens count as two factors here: nobody has a telephone in a demo, and breaking the glass takes
+/// two.
+fn principal(person: Person, token_sha256: &str) -> String {
+    let (name, groups) = (person.name(), person.groups());
+    format!(
+        r#"[principals.{name}]
+groups = {groups:?}
+mfa = true
+token_sha256 = "{token_sha256}"
+"#
+    )
 }
 
 fn target(name: &str, role: &str, description: &str, port: u16) -> String {
+    let read_only = role.ends_with("_ro");
     format!(
         r#"[targets.{name}]
 description = "{description}"
@@ -136,6 +143,7 @@ user = "{role}"
 password = {{ file = "{name}.password" }}
 tls = "off"
 databases = ["{DATABASE}"]
+read_only = {read_only}
 "#
     )
 }

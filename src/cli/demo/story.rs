@@ -1,5 +1,9 @@
 //! The story itself: each act runs real commands, shows what they say, and checks it.
 
+mod asking;
+mod glass;
+mod longer;
+
 use std::fs;
 use std::time::Duration;
 
@@ -44,7 +48,10 @@ impl Story<'_> {
         self.used().await?;
         self.cancelled().await?;
         self.copied().await?;
+        self.extended().await?;
         self.recorded(&session).await?;
+        self.psql_asks().await?;
+        self.glass_breaks().await?;
         self.expired().await
     }
 
@@ -105,7 +112,7 @@ impl Story<'_> {
 
     async fn approved(&mut self, request: &str) -> Result<String, CliError> {
         self.stage.act("Dana, who may, approves")?;
-        let waiting = self.hallpass(Person::Dana, &["requests"]).await?;
+        let waiting = self.hallpass(Person::Dana, &["inbox"]).await?;
         self.stage
             .check(waiting.text.contains(request), "she sees who asks, and why")?;
         self.grant(request).await

@@ -83,14 +83,18 @@ impl Control {
             let problem = "nobody disables their own account".to_owned();
             return Err(Error::Forbidden(problem));
         }
-        if account.disabled_at.is_some() == disable {
-            let state = if disable { "disabled" } else { "enabled" };
-            return Err(Error::Conflict(format!("the account is {state} already")));
+        let already = account.disabled_at.is_some() == disable;
+        if already && !disable {
+            let problem = "the account is enabled already".to_owned();
+            return Err(Error::Conflict(problem));
         }
         let change = AccountChange::Disabled(disable.then(|| self.now()));
         let (control, by) = (Arc::clone(self), caller.name.clone());
         to_the_end(async move {
-            control.alter(&account, &by, &change).await?;
+            // Again, if it is disabled already: what was left of its sessions ends.
+            if !already {
+                control.alter(&account, &by, &change).await?;
+            }
             if disable {
                 let why = "the account was disabled";
                 control.end_sessions(&account.name, &by, why).await?;
@@ -114,6 +118,10 @@ impl Control {
     ) -> Result<Account, Error> {
         self.must_administer(caller)?;
         let account = self.existing(name).await?;
+        if account.name == caller.name {
+            let problem = "nobody changes their own groups".to_owned();
+            return Err(Error::Forbidden(problem));
+        }
         if account.subject.is_some() {
             return Err(Error::Forbidden(format!(
                 "the groups of {} come from their provider",
@@ -159,6 +167,10 @@ impl Control {
         let (control, by) = (Arc::clone(self), caller.name.clone());
         to_the_end(async move {
             control.alter(&account, &by, &change).await?;
+            // Whoever had the account until now may have had it wrongly.
+            control.take_back(&account.name).await?;
+            let why = "the account was reset";
+            control.end_sessions(&account.name, &by, why).await?;
             Ok((control.existing(account.name.as_str()).await?, code))
         })
         .await

@@ -33,6 +33,7 @@ pub(super) use failures::Failures;
 pub(super) use flows::Flows;
 pub(super) use known::Known;
 pub(super) use scope::{must_have, within_scope};
+pub(super) use tokens::unlimited;
 
 /// How people and services prove who they are, as the configuration has it.
 pub struct Identity {

@@ -11,7 +11,7 @@ use super::super::{Control, Error};
 use super::failures::Failure;
 use crate::access::{Account, AccountKind, PrincipalName, TokenOrigin};
 use crate::identity::{Code, Totp};
-use crate::secret::Secret;
+use crate::secret::{Secret, constant_time_eq};
 use crate::store::{Credentials, Factor, Proved};
 
 /// The least time that a wrong answer takes: longer than a right one, as a rule, so that neither
@@ -165,8 +165,7 @@ impl Control {
         let totp = self.unseal(account, sealed).ok_or(())?;
         Ok(Some(match totp.check(code, now) {
             Some(step) => Factor::Totp(step),
-            // The store knows whether it is one.
-            None => Factor::Recovery(Code::hash(code)),
+            None => Factor::Recovery(recovery_code(credentials, code).ok_or(())?),
         }))
     }
 
@@ -177,6 +176,14 @@ impl Control {
             .inspect_err(|error| tracing::error!(%error, principal = name, "no second factor"));
         Totp::from_secret(name, &secret.ok()?).ok()
     }
+}
+
+/// The recovery code that somebody typed, if it is one that is left.
+fn recovery_code(credentials: &Credentials, typed: &str) -> Option<[u8; 32]> {
+    let typed = Code::hash(typed);
+    let known = credentials.recovery.iter();
+    let found = known.fold(false, |found, it| constant_time_eq(it, &typed) | found);
+    found.then_some(typed)
 }
 
 fn failed(principal: Option<&PrincipalName>, reason: &'static str) -> Failure {

@@ -1,9 +1,8 @@
 //! Who may no longer have sessions loses those that are live.
 
-use super::super::expire::ended;
-use super::super::{Control, Error, act};
-use crate::access::{Ending, PrincipalName, Session};
-use crate::store::{Change, Filter, StoreError, Visible};
+use super::super::{Control, Error};
+use crate::access::{PrincipalName, Session};
+use crate::store::{Filter, Visible};
 
 impl Control {
     /// Ends the live sessions of somebody.
@@ -13,11 +12,14 @@ impl Control {
         by: &PrincipalName,
         why: &str,
     ) -> Result<(), Error> {
+        let mut failed = None;
         for session in self.live_sessions(of).await? {
-            self.end_for(session, by, why).await?;
+            if let Err(error) = self.end_for(session, by, why).await {
+                failed = Some(error);
+            }
         }
         self.follow_up().await;
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn live_sessions(&self, of: &PrincipalName) -> Result<Vec<Session>, Error> {
@@ -30,23 +32,5 @@ impl Control {
             ..Filter::default()
         };
         Ok(self.store.sessions(&filter).await?)
-    }
-
-    async fn end_for(&self, old: Session, by: &PrincipalName, why: &str) -> Result<(), Error> {
-        let now = self.now();
-        let Some(new) = old.clone().revoke(by.clone(), why, now) else {
-            return Ok(());
-        };
-        let ending = Ending::Revoked {
-            by: by.clone(),
-            reason: why.to_owned(),
-        };
-        let change = Change::moves_session(new.clone(), act(now, ended(&new)));
-        let stored = self.store.commit(&change).await;
-        self.gate.end(&new, ending);
-        match stored {
-            Ok(()) | Err(StoreError::Conflict(_)) => Ok(()),
-            Err(error) => Err(Error::NotStored(error)),
-        }
     }
 }

@@ -17,6 +17,7 @@ use crate::asking::Desk;
 use crate::audit::Event;
 use crate::identity::StandIn;
 use crate::secret::{Secret, ServerKey};
+use crate::store::{AccountChange, Accounts};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -719,4 +720,59 @@ async fn a_token_lets_its_bearer_connect_only_if_it_lets_them_ask() {
         let other = desk.identify("noor", &made.secret, [192, 0, 2, 1].into());
         assert!(other.await.is_none(), "another name");
     }
+}
+
+#[tokio::test]
+async fn a_right_password_without_the_second_factor_is_not_told_from_a_wrong_one() {
+    let world = World::new();
+    let made = world.settle("zoe", &["engineers"]).await;
+    let zoe = world.who(&made.secret).await.unwrap();
+    world.second_factor(&zoe).await;
+    let with = |password: &str| SignIn {
+        new_password: Some(Secret::new("another long password")),
+        ..ask("zoe", password, Some("aaaa-bbbb-cccc-dddd"))
+    };
+    for password in [PASSWORD, "wrong"] {
+        assert!(
+            is_refused(&world.sign_in(with(password)).await),
+            "{password}"
+        );
+    }
+    let failed = world.audit_types();
+    let failed = failed.iter().filter(|it| *it == "sign_in_failed");
+    assert_eq!(failed.count(), 2, "both are recorded");
+}
+
+#[tokio::test]
+async fn who_is_gone_or_disabled_has_no_session_after_a_restart() {
+    let world = World::new();
+    let made = world.settle("zoe", &["engineers"]).await;
+    let zoe = world.who(&made.secret).await.unwrap();
+    let ask = Ask::new("orders-ro".parse().unwrap(), HOUR, "x");
+    let asked = world.control.submit(&zoe, ask).await.unwrap();
+    let approved = world
+        .control
+        .approve(&caller("dana"), asked.request.id, None)
+        .await;
+    approved.unwrap();
+    assert_eq!(world.admission.live_sessions(), 1);
+    // As if hallpass had died between the two things that disabling does.
+    let account = world.store.account("zoe").await.unwrap().unwrap();
+    let change = AccountChange::Disabled(Some(world.clock.now()));
+    let act = crate::store::Act {
+        at: world.clock.now(),
+        event: Event::AccountChanged {
+            principal: account.name.clone(),
+            by: "ada".parse().unwrap(),
+            change: "disabled".into(),
+            groups: None,
+        },
+    };
+    let disabled = world
+        .store
+        .change_account(&account.name, None, &change, &act);
+    disabled.await.unwrap();
+    let world = world.restart().await;
+    world.control.recover().await.unwrap();
+    assert_eq!(world.admission.live_sessions(), 0);
 }

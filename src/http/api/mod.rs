@@ -6,6 +6,7 @@
 )]
 
 mod audit;
+mod config;
 mod delegations;
 mod document;
 mod holds;
@@ -152,6 +153,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(identity::targets))
         .routes(routes!(policy::show))
         .routes(routes!(policy::explain))
+        .routes(routes!(config::summary))
         .routes(routes!(requests::list, requests::submit))
         .routes(routes!(requests::show))
         .routes(routes!(requests::approve))

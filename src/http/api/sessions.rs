@@ -18,7 +18,7 @@ use super::super::types::{
     ConnectionView, Extend, Reason, RequestView, SessionSecret, SessionView,
 };
 use super::{ApiState, views};
-use crate::access::SessionId;
+use crate::access::{PrincipalName, SessionId, TargetName};
 use crate::control::Error;
 
 #[derive(Deserialize, IntoParams)]
@@ -28,6 +28,10 @@ pub(super) struct List {
     #[serde(default)]
     #[param(inline)]
     state: ListState,
+    /// Only this holder's.
+    principal: Option<PrincipalName>,
+    /// Only for this target.
+    target: Option<TargetName>,
     /// How many at most; 100 by default.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
@@ -60,8 +64,12 @@ pub(super) async fn list(
     Query(list): Query<List>,
 ) -> Result<Paged<SessionView>, Rejection> {
     let live_only = list.state == ListState::Live;
-    let window = window(list.limit, list.cursor.as_deref())?;
-    let page = state.control.sessions_within(&caller, live_only, &window);
+    let (of, window) = (
+        (list.principal, list.target),
+        window(list.limit, list.cursor.as_deref())?,
+    );
+    let control = &state.control;
+    let page = control.sessions_within(&caller, live_only, of, &window);
     Ok(Paged::of(page.await?, &uri, views::session))
 }
 

@@ -24,6 +24,8 @@ pub(super) fn target(access: TargetAccess) -> TargetView {
             Databases::Only(names) => names,
         },
         default_database: target.default_database,
+        environment: target.environment,
+        read_only: target.read_only,
         may_request: access.may_request,
         may_approve: access.may_approve,
     }

@@ -53,6 +53,12 @@ impl Verifier {
         Self { secret, used }
     }
 
+    /// Remembers the signatures that `older` does, too: a new secret may be the old one.
+    pub fn remember(&self, older: &Self) {
+        let used = older.used.lock().clone();
+        self.used.lock().extend(used);
+    }
+
     /// Takes a call, once.
     ///
     /// # Errors

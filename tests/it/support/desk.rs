@@ -64,7 +64,7 @@ impl Desk for Scripted {
         })
     }
 
-    async fn decided(&self, _: &Caller, _: RequestId) -> Verdict {
+    async fn decided(&self, _: RequestId) -> Verdict {
         let mut verdict = self.verdict.subscribe();
         let decided = verdict.wait_for(Option::is_some).await;
         decided.unwrap().clone().unwrap()

@@ -11,7 +11,8 @@ use hallpass::asking::Desk;
 use hallpass::audit::{self, Record, Recorder, Redaction, SigningKey};
 use hallpass::clock::Clock;
 use hallpass::proxy::{
-    Cancels, Denials, Dial, Endpoint, Proxy, ProxyTarget, Settings, Targets, Unauthenticated, serve,
+    Cancels, Denials, Dial, Endpoint, Proxy, ProxyTarget, Settings, Targets, Unauthenticated,
+    Waiting, serve,
 };
 use hallpass::secret::{Secret, ServerKey};
 use hallpass::telemetry::Metrics;
@@ -114,6 +115,7 @@ impl Plot {
             targets,
             admission: Arc::new(admission),
             desk: Arc::clone(&desk) as Arc<dyn Desk>,
+            waiting: Waiting::default(),
             recorder,
             metrics,
             tls: self.tls.then(|| Arc::new(certificate(&folder, &clock))),

@@ -4,7 +4,6 @@ mod against;
 mod keys;
 mod plain;
 mod screen;
-mod spans;
 mod terminal;
 mod view;
 

@@ -9,12 +9,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
 
 use super::super::super::out::{BAD, DIM, GOOD, WARN, paint};
+use super::super::super::spans;
 use super::super::show::moments::{acts, marked};
 use super::super::show::statement::{begun, ended, one_line};
 use super::super::words::{clock, day_and_time, error, took, zone};
 use super::keys::{HELP, Prompt};
 use super::screen::Screen;
-use super::spans;
 use crate::audit::Outcome;
 use crate::audit::replay::{Cue, Moment, Statement};
 

@@ -39,7 +39,7 @@ fn apply(style: Style, code: u8) -> Style {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::super::out::{BAD, paint};
+    use super::super::out::{BAD, paint};
     use super::*;
 
     #[test]

@@ -2,36 +2,21 @@
 
 use std::path::Path;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use comfy_table::Cell;
 use serde::Serialize;
 
-use super::error::CliError;
-use super::human::{cell, table};
-use super::out::{GOOD, WARN, paint};
-use super::serve::ServeArgs;
-use super::{Done, Global, out};
+use super::super::error::CliError;
+use super::super::human::{cell, table};
+use super::super::out::{GOOD, WARN, paint};
+use super::super::serve::ServeArgs;
+use super::super::{Done, Global, out};
 use crate::access::{Databases, Target};
 use crate::config::{
     Config, ConfigErrors, Finding, ListenerTls, Notify, PrincipalConfig, TargetConfig, Upstream,
     UpstreamTls,
 };
 use crate::policy::{Fault, Faults, PolicySet};
-
-/// Work with the configuration file.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  hallpass config check --config /etc/hallpass/hallpass.toml")]
-pub(super) struct ConfigArgs {
-    #[command(subcommand)]
-    command: ConfigCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum ConfigCommand {
-    Check(CheckArgs),
-}
 
 /// Read the configuration file and say what it means, or all that is wrong with it.
 ///
@@ -40,14 +25,13 @@ enum ConfigCommand {
 #[command(after_help = "\
 Example:
   hallpass config check --config /etc/hallpass/hallpass.toml")]
-struct CheckArgs {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     file: ServeArgs,
 }
 
-pub(super) fn run(global: &Global, args: &ConfigArgs) -> Done {
-    let ConfigCommand::Check(check) = &args.command;
-    let path = &check.file.config;
+pub(super) fn run(global: &Global, args: &CheckArgs) -> Done {
+    let path = &args.file.config;
     let loaded = load(path);
     if !global.output().is_human() {
         global
@@ -64,7 +48,7 @@ pub(super) fn run(global: &Global, args: &ConfigArgs) -> Done {
 }
 
 /// The configuration and its policies, or what is wrong with either.
-fn load(path: &Path) -> Result<(Config, PolicySet), ConfigErrors> {
+pub(super) fn load(path: &Path) -> Result<(Config, PolicySet), ConfigErrors> {
     let config = Config::load(path)?;
     match policies(&config) {
         Ok(policies) => Ok((config, policies)),
@@ -73,7 +57,7 @@ fn load(path: &Path) -> Result<(Config, PolicySet), ConfigErrors> {
 }
 
 /// The policies that the configuration names, or else the default set.
-pub(super) fn policies(config: &Config) -> Result<PolicySet, Faults> {
+pub(in super::super) fn policies(config: &Config) -> Result<PolicySet, Faults> {
     match &config.policy.folder {
         Some(folder) => PolicySet::load(folder),
         None => Ok(PolicySet::built_in()),
@@ -81,7 +65,7 @@ pub(super) fn policies(config: &Config) -> Result<PolicySet, Faults> {
 }
 
 /// Mistakes in policies as mistakes of the configuration.
-pub(super) fn refused(faults: Faults) -> ConfigErrors {
+pub(in super::super) fn refused(faults: Faults) -> ConfigErrors {
     ConfigErrors(faults.0.into_iter().map(finding).collect())
 }
 
