@@ -172,11 +172,8 @@ impl Control {
         caller: &Caller,
         live_only: bool,
     ) -> Result<Vec<SessionStatus>, Error> {
-        let window = Window::default();
-        let page = self
-            .sessions_within(caller, live_only, (None, None), &window)
-            .await?;
-        Ok(page.items)
+        let page = self.sessions_within(caller, live_only, (None, None), &Window::default());
+        Ok(page.await?.items)
     }
 
     /// A part of them; only of this holder and for this target, where they are given.

@@ -242,7 +242,7 @@ async fn a_store_of_before_there_were_holds_goes_on() {
 }
 
 /// Back to the schema of before there were stages, reviews and delegations.
-const WITHOUT_STAGES: &str = "
+const WITHOUT_STAGES: &str = "DROP TABLE kept_answer; 
     DROP TABLE review; DROP TABLE delegation;
     DROP INDEX access_request_escalates; DROP INDEX access_request_waiting;
     DROP INDEX session_scheduled; DROP INDEX access_request_extends;

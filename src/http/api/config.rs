@@ -10,12 +10,11 @@ use super::ApiState;
 use crate::access::PrincipalKind;
 use crate::control::Live;
 
-/// What the configuration in force says, without secrets, and the live sessions; for
-/// administrators.
+/// What the configuration in force says.
 #[utoipa::path(
     get,
     path = "/config/summary",
-    operation_id = "showConfiguration",
+    operation_id = "configSummary",
     tag = "policy",
     responses((status = 200, body = ConfigSummary)),
 )]

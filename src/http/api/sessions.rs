@@ -28,7 +28,7 @@ pub(super) struct List {
     #[serde(default)]
     #[param(inline)]
     state: ListState,
-    /// Only of this holder.
+    /// Only this holder's.
     principal: Option<PrincipalName>,
     /// Only for this target.
     target: Option<TargetName>,
@@ -64,11 +64,12 @@ pub(super) async fn list(
     Query(list): Query<List>,
 ) -> Result<Paged<SessionView>, Rejection> {
     let live_only = list.state == ListState::Live;
-    let window = window(list.limit, list.cursor.as_deref())?;
-    let of = (list.principal, list.target);
-    let page = state
-        .control
-        .sessions_within(&caller, live_only, of, &window);
+    let (of, window) = (
+        (list.principal, list.target),
+        window(list.limit, list.cursor.as_deref())?,
+    );
+    let control = &state.control;
+    let page = control.sessions_within(&caller, live_only, of, &window);
     Ok(Paged::of(page.await?, &uri, views::session))
 }
 

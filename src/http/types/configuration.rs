@@ -5,13 +5,12 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::access::{PrincipalKind, PrincipalName, RequestKind, SessionId, TargetName};
 pub use crate::audit::ConfigurationFile;
 
 /// `GET /api/v1/config/summary`: what the configuration in force says, for administrators.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ConfigSummary {
     /// Since when it is in force.
     pub since: Timestamp,
@@ -24,7 +23,7 @@ pub struct ConfigSummary {
 }
 
 /// A live session, and what a policy is asked about it.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LiveSession {
     /// Its name.
     pub id: SessionId,
@@ -44,7 +43,7 @@ pub struct LiveSession {
     pub mfa: bool,
     /// From where they asked, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::AddressText>)]
     pub address: Option<IpAddr>,
     /// When they asked.
     pub asked_at: Timestamp,
