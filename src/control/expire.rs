@@ -33,7 +33,7 @@ impl Control {
         // The configuration, or what there is in the store, may be another than before.
         for session in self.store.sessions(&live).await? {
             match self.holds_rightly(&session, None).await? {
-                Ok(()) => _ = self.gate.open(&session),
+                Ok(()) => self.gate.open(&session),
                 Err(why) => _ = self.end_unpermitted(session, &why).await?,
             }
         }
