@@ -172,7 +172,8 @@ impl Control {
         caller: &Caller,
         live_only: bool,
     ) -> Result<Vec<SessionStatus>, Error> {
-        let page = self.sessions_within(caller, live_only, (None, None), &Window::default());
+        let window = Window::default();
+        let page = self.sessions_within(caller, live_only, (None, None), &window);
         Ok(page.await?.items)
     }
 
