@@ -176,7 +176,6 @@ const ROUTES: &[(&str, &str, &str, [u16; 5])] = &[
     ("POST", "tokens", TOKEN, [201; 5]),
     ("DELETE", "tokens/tok-000000000000", "", [404; 5]),
     ("GET", "targets", "", [200, 200, 200, 200, 200]),
-    ("GET", "config/summary", "", [403; 5]),
     ("GET", "policy", "", [403, 403, 403, 403, 200]),
     ("POST", "policy/explain", EXPLAIN, [200, 200, 404, 404, 404]),
     ("GET", "config/summary", "", [403, 403, 403, 403, 403]),
