@@ -55,13 +55,13 @@ impl Control {
             review.principal == caller.name || self.any_may(&powers, Action::View, &review.target)
         });
         let old = old.ok_or(Error::NotFound("review"))?;
+        let new = self.reviewer(&powers, &old, |reviewer| {
+            old.clone().close(reviewer, note, now)
+        })?;
         let watched = self.store.session(session).await?;
         if watched.is_some_and(|it| !it.state.is_final() && now < it.expires_at) {
             return Err(ReviewError::Live.into());
         }
-        let new = self.reviewer(&powers, &old, |reviewer| {
-            old.clone().close(reviewer, note, now)
-        })?;
         let change = Change {
             review: Some(Write::Changed(new.clone())),
             acts: vec![act(now, closed(&new))],

@@ -78,7 +78,7 @@ pub(super) async fn session(
     Path(id): Path<String>,
     Query(Behind { after, limit: many }): Query<Behind>,
 ) -> Result<Answer<SessionRecords>, Rejection> {
-    let (from, limit) = ((sessions::parse(&id)?, after), limit(many)?);
+    let (from, limit) = ((sessions::parse(&id)?, int64(after)?), limit(many)?);
     let asked = asked(&uri);
     let page = state.control.session_records(&caller, &asked, from, limit);
     let page = page.await?;
@@ -112,6 +112,14 @@ fn asked(uri: &Uri) -> String {
     behind.to_owned()
 }
 
+/// A number within what the document calls `int64`.
+fn int64(number: u64) -> Result<u64, Rejection> {
+    match i64::try_from(number) {
+        Ok(_) => Ok(number),
+        Err(_) => Err(Rejection::invalid(format!("{number} is too large"))),
+    }
+}
+
 fn limit(asked: Option<u64>) -> Result<usize, Rejection> {
     match asked.unwrap_or(LIMIT) {
         limit @ 1..=MAX_LIMIT => usize::try_from(limit)
@@ -138,7 +146,7 @@ fn wanted(query: &StatementsQuery) -> Result<search::Query, Rejection> {
         outcomes: outcomes(query.outcome.as_deref())?,
         text: text(query)?,
         longer: query.longer.as_deref().map(duration).transpose()?,
-        rows: rows(query),
+        rows: rows(query)?,
         events: one_of(
             "events",
             query.events.as_deref(),
@@ -169,12 +177,14 @@ fn text(query: &StatementsQuery) -> Result<Option<TextFilter>, Rejection> {
     filter.map(Some).map_err(invalid)
 }
 
-fn rows(query: &StatementsQuery) -> Option<RowCount> {
-    let is_asked = query.rows_from.is_some() || query.rows_to.is_some();
-    is_asked.then(|| RowCount {
-        from: query.rows_from.unwrap_or(0),
-        to: query.rows_to.unwrap_or(u64::MAX),
-    })
+fn rows(query: &StatementsQuery) -> Result<Option<RowCount>, Rejection> {
+    let from = query.rows_from.map(int64).transpose()?;
+    let to = query.rows_to.map(int64).transpose()?;
+    let is_asked = from.is_some() || to.is_some();
+    Ok(is_asked.then(|| RowCount {
+        from: from.unwrap_or(0),
+        to: to.unwrap_or(u64::MAX),
+    }))
 }
 
 fn outcomes(text: Option<&str>) -> Result<Vec<Ending>, Rejection> {

@@ -109,8 +109,11 @@ impl Api {
             return path.replace("{held}", &held.unwrap().0.session.to_string());
         }
         if path.contains("{broken}") {
-            let broken = self.world.break_glass("maya").await.to_string();
-            return path.replace("{broken}", &broken);
+            let broken = self.world.break_glass("maya").await;
+            let maya = caller("maya");
+            let ended = self.world.control.revoke(&maya, broken, "done").await;
+            ended.unwrap();
+            return path.replace("{broken}", &broken.to_string());
         }
         if path.contains("{delegate}") {
             let (dana, lee) = (caller("dana"), caller("lee"));
