@@ -75,9 +75,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
 /// A duration like `30m` or `1h 30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, Rejection> {
-    humantime::parse_duration(text).map_err(|error| {
+    let refused = |problem: &dyn std::fmt::Display| {
         Rejection::invalid(format!(
-            "the duration {text:?}: {error}; write it like 30m or 1h 30m"
+            "the duration {text:?}: {problem}; write it like 30m or 1h 30m"
         ))
-    })
+    };
+    // humantime takes 0 without a unit.
+    if !text.contains(|c: char| c.is_ascii_alphabetic()) {
+        return Err(refused(&"it has no unit"));
+    }
+    humantime::parse_duration(text).map_err(|error| refused(&error))
 }
