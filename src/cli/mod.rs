@@ -41,6 +41,7 @@ mod token;
 mod user;
 mod welcome;
 mod whoami;
+mod written;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

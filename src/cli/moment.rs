@@ -1,24 +1,15 @@
 //! Moments to come, as people write them.
 
 use std::str::FromStr;
-use std::time::Duration;
 
-use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// A moment to come, as it was written.
+use super::written::{Written, local};
+
+/// A moment to come: in a span, or the next time that it is so late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
-    /// In so long: `2h`, `3d 12h`.
-    In(Duration),
-    /// RFC 3339.
-    At(Timestamp),
-    /// Here, in local time: `2026-11-22 14:00`, `2026-11-22`.
-    Local(DateTime),
-    /// The next time that it is so late, in local time: `14:00`.
-    Next(Time),
-}
+pub(super) struct Moment(Written);
 
 /// The text is no moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,43 +24,29 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, InvalidMoment> {
         let text = text.trim();
-        if let Ok(wait) = humantime::parse_duration(text.trim_start_matches("in ")) {
-            return Ok(Self::In(wait));
-        }
-        if let Ok(at) = text.parse() {
-            return Ok(Self::At(at));
-        }
-        // A date and time parses as a date alone, too: what is most exact comes first.
-        if !text.contains(':') && text.len() == "2026-11-22".len() {
-            let date = text.parse::<Date>().map_err(|_| InvalidMoment)?;
-            return Ok(Self::Local(date.at(0, 0, 0, 0)));
-        }
-        if let Ok(time) = text.parse::<DateTime>() {
-            return Ok(Self::Local(time));
-        }
-        text.parse().map(Self::Next).map_err(|_| InvalidMoment)
+        let written = Written::read(text, text.trim_start_matches("in "));
+        written.map(Self).ok_or(InvalidMoment)
     }
 }
 
 impl Moment {
     /// The moment, if it is `now`, in the time zone `zone`.
     pub(super) fn resolve(self, now: Timestamp, zone: &TimeZone) -> Timestamp {
-        let local = |time: DateTime| zone.to_timestamp(time).unwrap_or(now);
-        match self {
-            Self::In(wait) => SignedDuration::try_from(wait)
+        match self.0 {
+            Written::Span(wait) => SignedDuration::try_from(wait)
                 .ok()
                 .and_then(|wait| now.checked_add(wait).ok())
                 .unwrap_or(Timestamp::MAX),
-            Self::At(at) => at,
-            Self::Local(time) => local(time),
-            Self::Next(time) => {
+            Written::At(at) => at,
+            Written::Local(time) => local(time, now, zone),
+            Written::Time(time) => {
                 let today = now.to_zoned(zone.clone()).date();
-                let next = local(today.to_datetime(time));
+                let next = local(today.to_datetime(time), now, zone);
                 let tomorrow = today.tomorrow().unwrap_or(today);
                 if next > now {
                     next
                 } else {
-                    local(tomorrow.to_datetime(time))
+                    local(tomorrow.to_datetime(time), now, zone)
                 }
             }
         }

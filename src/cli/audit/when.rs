@@ -1,24 +1,15 @@
-//! Moments as people write them.
+//! Moments that are past, as people write them.
 
 use std::str::FromStr;
-use std::time::Duration;
 
-use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// A moment, as it was written.
+use super::super::written::{Written, local};
+
+/// A moment that is past: so long ago, or at a time of today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
-    /// So long ago: `2h`, `3d 12h`.
-    Ago(Duration),
-    /// RFC 3339.
-    At(Timestamp),
-    /// Here, in local time: `2026-11-22 14:00`, `2026-11-22`.
-    Local(DateTime),
-    /// Today, in local time: `14:00`.
-    Today(Time),
-}
+pub(super) struct When(Written);
 
 /// The text is no moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,36 +24,25 @@ impl FromStr for When {
 
     fn from_str(text: &str) -> Result<Self, InvalidWhen> {
         let text = text.trim();
-        if let Ok(ago) = humantime::parse_duration(text.trim_end_matches(" ago")) {
-            return Ok(Self::Ago(ago));
-        }
-        if let Ok(at) = text.parse() {
-            return Ok(Self::At(at));
-        }
-        // A date and time parses as a date alone, too: what is most exact comes first.
-        if !text.contains(':') && text.len() == "2026-11-22".len() {
-            let date = text.parse::<Date>().map_err(|_| InvalidWhen)?;
-            return Ok(Self::Local(date.at(0, 0, 0, 0)));
-        }
-        if let Ok(time) = text.parse::<DateTime>() {
-            return Ok(Self::Local(time));
-        }
-        text.parse().map(Self::Today).map_err(|_| InvalidWhen)
+        let written = Written::read(text, text.trim_end_matches(" ago"));
+        written.map(Self).ok_or(InvalidWhen)
     }
 }
 
 impl When {
     /// The moment, if it is `now`, in the time zone `zone`.
     pub(super) fn resolve(self, now: Timestamp, zone: &TimeZone) -> Timestamp {
-        let local = |time: DateTime| zone.to_timestamp(time).unwrap_or(now);
-        match self {
-            Self::Ago(ago) => SignedDuration::try_from(ago)
+        match self.0 {
+            Written::Span(ago) => SignedDuration::try_from(ago)
                 .ok()
                 .and_then(|ago| now.checked_sub(ago).ok())
                 .unwrap_or(Timestamp::MIN),
-            Self::At(at) => at,
-            Self::Local(time) => local(time),
-            Self::Today(time) => local(now.to_zoned(zone.clone()).date().to_datetime(time)),
+            Written::At(at) => at,
+            Written::Local(time) => local(time, now, zone),
+            Written::Time(time) => {
+                let today = now.to_zoned(zone.clone()).date();
+                local(today.to_datetime(time), now, zone)
+            }
         }
     }
 }
