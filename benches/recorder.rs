@@ -132,7 +132,7 @@ async fn client(recorder: Recorder, statements: u64) {
         recorded.expect("it is durable");
         let mut batch = recorder.batch();
         batch.push(&finished(&origin, statement));
-        recorder.note(batch).await.expect("there is room");
+        recorder.note(&batch).await.expect("there is room");
     }
 }
 

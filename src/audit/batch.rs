@@ -9,7 +9,7 @@ use super::{Event, VERSION, encode};
 const USUAL: usize = 512;
 
 /// Records that are committed together.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batch {
     /// Bodies, each `"at":..,"type":..}` and a line end: [`Batch::link`] puts the rest before.
     bodies: Vec<u8>,
@@ -67,9 +67,27 @@ impl Batch {
         self.records
     }
 
-    /// Bytes of memory that it takes.
-    pub(super) fn capacity(&self) -> usize {
-        self.bodies.capacity()
+    /// Makes it an empty one of facts observed at `at`; its room stays, within reason.
+    pub fn begin_anew(&mut self, at: Timestamp) {
+        self.bodies.clear();
+        self.bodies.shrink_to(2 * USUAL);
+        self.records = 0;
+        self.at = at;
+    }
+
+    /// The bodies of its records.
+    pub(super) fn bodies(&self) -> &[u8] {
+        &self.bodies
+    }
+
+    /// Bodies that were taken from a batch.
+    pub(super) fn again(bodies: &[u8]) -> Self {
+        Self {
+            bodies: bodies.to_vec(),
+            records: memchr::memchr_iter(b'\n', bodies).count() as u64,
+            at: Timestamp::UNIX_EPOCH,
+            is_for_good: false,
+        }
     }
 
     /// Bytes that it holds.
@@ -80,21 +98,25 @@ impl Batch {
     /// Appends the records to `lines`, each with its place in the chain, and moves `head` behind
     /// them.
     pub(super) fn link(&self, head: &mut Head, lines: &mut Vec<u8>) {
-        let mut bodies = &self.bodies[..];
-        while let Some(end) = memchr::memchr(b'\n', bodies) {
-            let (body, rest) = bodies.split_at(end + 1);
-            bodies = rest;
-            let start = lines.len();
-            lines.extend_from_slice(b"{\"v\":");
-            encode::decimal(u64::from(VERSION), lines);
-            lines.extend_from_slice(b",\"seq\":");
-            encode::decimal(head.seq + 1, lines);
-            lines.extend_from_slice(b",\"prev\":\"");
-            lines.extend_from_slice(&head.hash.digits());
-            lines.extend_from_slice(b"\",");
-            lines.extend_from_slice(body);
-            *head = head.followed_by(&lines[start..lines.len() - 1]);
-        }
+        link(&self.bodies, head, lines);
+    }
+}
+
+/// Appends records to `lines`, each with its place in the chain, and moves `head` behind them.
+pub(super) fn link(mut bodies: &[u8], head: &mut Head, lines: &mut Vec<u8>) {
+    while let Some(end) = memchr::memchr(b'\n', bodies) {
+        let (body, rest) = bodies.split_at(end + 1);
+        bodies = rest;
+        let start = lines.len();
+        lines.extend_from_slice(b"{\"v\":");
+        encode::decimal(u64::from(VERSION), lines);
+        lines.extend_from_slice(b",\"seq\":");
+        encode::decimal(head.seq + 1, lines);
+        lines.extend_from_slice(b",\"prev\":\"");
+        lines.extend_from_slice(&head.hash.digits());
+        lines.extend_from_slice(b"\",");
+        lines.extend_from_slice(body);
+        *head = head.followed_by(&lines[start..lines.len() - 1]);
     }
 }
 

@@ -275,7 +275,7 @@ async fn a_full_disk_is_not_tried_with_all_that_is_owed_to_it() {
     for _ in 0..20 {
         let mut batch = recorder.batch();
         batch.push(&long);
-        recorder.note(batch).await.unwrap();
+        recorder.note(&batch).await.unwrap();
         assert!(recorder.record(&fact(0)).await.is_err());
     }
     let refused = disk.0.lock().refused;
@@ -305,7 +305,7 @@ async fn outcomes_of_what_happened_while_the_disk_hung_are_made_when_it_goes_on(
     for number in 2..10_000 {
         let mut batch = recorder.batch();
         batch.push(&fact(number));
-        recorder.note(batch).await.unwrap();
+        recorder.note(&batch).await.unwrap();
     }
     let long = Event::Started {
         version: "x".repeat(24 * MIB),
@@ -314,7 +314,7 @@ async fn outcomes_of_what_happened_while_the_disk_hung_are_made_when_it_goes_on(
     loop {
         let mut batch = recorder.batch();
         batch.push(&long);
-        if recorder.note(batch).await.is_err() {
+        if recorder.note(&batch).await.is_err() {
             break;
         }
         long_ones += 1;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::Flow;
+use super::slot::Slots;
 
 /// How often the writer is looked at, and how long a write may take before it counts as stuck.
 const PACE: Duration = Duration::from_millis(100);
@@ -47,6 +48,11 @@ impl Health {
         since > 0 && u128::from(self.now().saturating_sub(since)) > patience.as_millis()
     }
 
+    /// Whether a write is under way.
+    fn is_writing(&self) -> bool {
+        self.writing_since.load(Ordering::Relaxed) > 0
+    }
+
     /// A write begins.
     pub(super) fn begin(&self) {
         self.writing_since
@@ -60,22 +66,30 @@ impl Health {
     }
 }
 
-/// Starts a thread that keeps the runtime going while a write is stuck, until `health` is gone.
+/// Starts a thread that keeps the runtime going while a write is stuck, and tells the connections
+/// that have waited for too long; until `health` is gone.
 ///
 /// A write that does not return holds up the worker thread that called it. If that worker was the
 /// one that waits for sockets and timers, nobody else takes this over by itself: all would stand
 /// still. Work from outside wakes another worker, and it does.
-pub(super) fn watch(health: &Arc<Health>, runtime: Handle) -> io::Result<()> {
+pub(super) fn watch(
+    health: &Arc<Health>,
+    (slots, patience): (Arc<Slots>, Duration),
+    runtime: Handle,
+) -> io::Result<()> {
     let health = Arc::downgrade(health);
     let thread = thread::Builder::new().name("audit-watch".into());
-    thread.spawn(move || keep_going(&health, &runtime))?;
+    thread.spawn(move || keep_going(&health, &slots, patience, &runtime))?;
     Ok(())
 }
 
-fn keep_going(health: &Weak<Health>, runtime: &Handle) {
+fn keep_going(health: &Weak<Health>, slots: &Slots, patience: Duration, runtime: &Handle) {
     while let Some(health) = health.upgrade() {
         if health.is_stuck(PACE) {
             runtime.spawn(async {});
+        }
+        if health.is_writing() {
+            slots.refuse_late(patience);
         }
         drop(health);
         thread::sleep(PACE);

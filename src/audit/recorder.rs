@@ -16,9 +16,10 @@ use tokio::time::Instant;
 
 use super::folder::{Folder, OpenError, Volume};
 use super::health::{self, Health};
-use super::queue::{self, Job, queue};
+use super::queue::{self, Place, Waiting, queue};
+use super::slot::Slots;
 use super::writer::Writer;
-use super::{Batch, Event, Flow, Head, PublicKey, SigningKey, recovery};
+use super::{Batch, Event, Flow, Head, Pen, PublicKey, SigningKey, recovery};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
@@ -124,7 +125,7 @@ pub struct Recorder {
     /// What its checkpoints are signed with, the part that everybody may have.
     key: PublicKey,
     health: Arc<Health>,
-    metrics: Arc<Metrics>,
+    slots: Arc<Slots>,
 }
 
 impl Recorder {
@@ -143,9 +144,12 @@ impl Recorder {
         let place = (resumption.head, resumption.last_segment);
         let folder = Arc::new(folder);
         let (recorder, writer) = Self::over(folder, place, left, settings, clock, metrics);
-        health::watch(&recorder.health, Handle::current()).map_err(|source| OpenError::Io {
-            path: settings.folder.clone(),
-            source,
+        let slots = (Arc::clone(&recorder.slots), settings.timeout);
+        health::watch(&recorder.health, slots, Handle::current()).map_err(|source| {
+            OpenError::Io {
+                path: settings.folder.clone(),
+                source,
+            }
         })?;
         Ok((recorder, writer))
     }
@@ -159,11 +163,11 @@ impl Recorder {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> (Self, JoinHandle<()>) {
-        let (queue, jobs) = queue();
+        let (queue, jobs) = queue(metrics.audit_queue().clone());
         let health = Arc::new(Health::new());
         health.flow.advance(place.0.seq + 1);
         metrics.audit_available(true);
-        let parts = (Arc::clone(&health), clock.clone(), Arc::clone(&metrics));
+        let parts = (Arc::clone(&health), clock.clone(), metrics);
         let mut writer = Writer::new(settings, volume, place, parts);
         writer.keep(left);
         let writer = tokio::spawn(writer.run(jobs));
@@ -173,7 +177,7 @@ impl Recorder {
             timeout: settings.timeout,
             key: settings.key.public(),
             health,
-            metrics,
+            slots: Arc::new(Slots::new()),
         };
         (recorder, writer)
     }
@@ -209,6 +213,11 @@ impl Recorder {
         Batch::new(self.clock.now())
     }
 
+    /// Makes a batch an empty one, stamped now.
+    pub fn begin_anew(&self, batch: &mut Batch) {
+        batch.begin_anew(self.clock.now());
+    }
+
     /// Records a batch and returns when it is durable.
     ///
     /// # Errors
@@ -218,10 +227,29 @@ impl Recorder {
         if batch.is_empty() {
             return Ok(());
         }
-        if self.health.flow.is_withheld() {
-            return Err(Unavailable::Unshipped);
-        }
+        self.is_open()?;
         self.made(batch).await
+    }
+
+    /// What a connection records its statements with.
+    pub fn pen(&self) -> Pen {
+        Pen::new(self.clone(), self.slots.wait())
+    }
+
+    /// Whether new records are taken.
+    ///
+    /// # Errors
+    /// [`Unavailable::Unshipped`] while they are withheld.
+    pub(super) fn is_open(&self) -> Result<(), Unavailable> {
+        match self.health.flow.is_withheld() {
+            true => Err(Unavailable::Unshipped),
+            false => Ok(()),
+        }
+    }
+
+    /// A place for a batch in the queue, if there is one at once.
+    pub(super) fn place_now(&self, batch: &Batch) -> Option<Place<'_>> {
+        self.queue.place_now(batch)
     }
 
     /// Records that hallpass stops and returns when that is durable; also while records are
@@ -237,12 +265,8 @@ impl Recorder {
 
     async fn made(&self, batch: Batch) -> Result<(), Unavailable> {
         let (done, durable) = oneshot::channel();
-        let job = Job {
-            batch,
-            done: Some(done),
-        };
         let write = async {
-            self.send(job).await?;
+            self.send(&batch, Waiting::Once(done)).await?;
             durable.await.unwrap_or(Err(Unavailable::Unwritable))
         };
         tokio::time::timeout(self.timeout, write)
@@ -255,45 +279,40 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Unavailable`] if the queue stays full for longer than the timeout.
-    pub async fn note(&self, batch: Batch) -> Result<(), Unavailable> {
-        let queued = self.offer(batch).await;
-        queued.map_err(|_| Unavailable::Unwritable)
-    }
-
-    /// The same, for who has another use for what finds no place.
-    ///
-    /// # Errors
-    /// The batch, if the queue stays full for longer than the timeout.
-    pub async fn offer(&self, batch: Batch) -> Result<(), Batch> {
-        if batch.is_empty() {
+    pub async fn note(&self, batch: &Batch) -> Result<(), Unavailable> {
+        if self.note_now(batch) {
             return Ok(());
         }
-        // A timer costs more than the place that mostly is there.
-        let place = match self.queue.place_now(&batch) {
-            Some(place) => Some(place),
-            None => {
-                let place = self.queue.place(&batch);
-                let in_time = tokio::time::timeout(self.timeout, place).await;
-                in_time.ok().flatten()
-            }
-        };
-        let Some(place) = place else {
-            return Err(batch);
-        };
-        place.fill(Job { batch, done: None });
-        self.metrics.audit_queue().inc();
+        let place = self.queue.place(batch);
+        let in_time = tokio::time::timeout(self.timeout, place).await;
+        let place = in_time.ok().flatten();
+        place
+            .ok_or(Unavailable::Unwritable)?
+            .fill(batch, Waiting::Nobody);
         Ok(())
+    }
+
+    /// The same, if the queue is not full; whether it is queued.
+    #[must_use]
+    pub fn note_now(&self, batch: &Batch) -> bool {
+        if batch.is_empty() {
+            return true;
+        }
+        let place = self.queue.place_now(batch);
+        place
+            .map(|place| place.fill(batch, Waiting::Nobody))
+            .is_some()
     }
 
     /// The same, however long the queue stays full: for what would be missed in the log.
     ///
     /// # Errors
     /// [`Unavailable`] if nothing is written any more, ever.
-    pub async fn insist(&self, batch: Batch) -> Result<(), Unavailable> {
+    pub async fn insist(&self, batch: &Batch) -> Result<(), Unavailable> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.send(Job { batch, done: None }).await
+        self.send(batch, Waiting::Nobody).await
     }
 
     /// Queues a batch, for who must know what became of it, however late. If this is dropped before
@@ -301,17 +320,12 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Unavailable`]: then it is not in the log and never will be.
-    pub async fn submit(&self, batch: Batch) -> Result<Submitted, Unavailable> {
-        if self.health.flow.is_withheld() {
-            return Err(Unavailable::Unshipped);
-        }
+    pub async fn submit(&self, batch: &Batch) -> Result<Submitted, Unavailable> {
+        self.is_open()?;
         let until = Instant::now() + self.timeout;
         let (done, durable) = oneshot::channel();
-        let job = Job {
-            batch,
-            done: Some(done),
-        };
-        tokio::time::timeout_at(until, self.send(job))
+        let sent = self.send(batch, Waiting::Once(done));
+        tokio::time::timeout_at(until, sent)
             .await
             .unwrap_or(Err(Unavailable::Unwritable))?;
         Ok(Submitted {
@@ -342,10 +356,9 @@ impl Recorder {
         &self.health.flow
     }
 
-    async fn send(&self, job: Job) -> Result<(), Unavailable> {
-        let place = self.queue.place(&job.batch).await;
-        place.ok_or(Unavailable::Unwritable)?.fill(job);
-        self.metrics.audit_queue().inc();
+    async fn send(&self, batch: &Batch, waiting: Waiting) -> Result<(), Unavailable> {
+        let place = self.queue.place(batch).await;
+        place.ok_or(Unavailable::Unwritable)?.fill(batch, waiting);
         Ok(())
     }
 }
@@ -512,7 +525,7 @@ mod tests {
         let (recorder, writer) = start(&settings(dir.path()));
         let mut batch = recorder.batch();
         batch.push(&Event::Stopped);
-        recorder.note(batch).await.unwrap();
+        recorder.note(&batch).await.unwrap();
         drop(recorder);
         writer.await.unwrap();
         let kinds = kinds(&records(dir.path()));

@@ -10,21 +10,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::backlog::Backlog;
 use super::checkpoint::Checkpoints;
 use super::folder::Volume;
 use super::health::Health;
-use super::queue::{self, Job};
+use super::queue::{self, Called, GROUP, Row};
 use super::segment::Segment;
-use super::{Batch, Durability, Event, Head, Settings, Unavailable};
+use super::{Batch, Durability, Event, Head, Settings, Unavailable, batch};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
-/// Bytes that one write gathers at most.
-const GROUP: usize = 1024 * 1024;
 /// How often a failing disk is tried when nobody asks.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long an outcome may wait for company.
@@ -75,93 +72,55 @@ impl Writer {
     }
 
     /// Writes until every sender is gone and everything is written.
-    pub(super) async fn run(mut self, mut jobs: queue::Receiver) {
-        let mut group = Vec::new();
-        while self.gather(&mut jobs, &mut group).await {
-            self.write(&mut group).await;
+    pub(super) async fn run(mut self, mut queue: queue::Receiver) {
+        let mut row = Row::default();
+        loop {
+            // While the disk fails, it is tried now and then, and when somebody asks.
+            let linger = if self.backlog.is_empty() {
+                LINGER
+            } else {
+                RETRY
+            };
+            if queue.called(linger, self.due()).await == Called::Over {
+                break;
+            }
+            row = queue.take(row);
+            self.write(&mut row).await;
             // Whom that has woken runs before the disk is touched again: should it hang then, they
             // are not behind it.
-            if !jobs.is_empty() {
+            if !queue.is_empty() {
                 tokio::task::yield_now().await;
             }
         }
         self.checkpoints.demand();
-        self.write(&mut group).await;
-    }
-
-    /// Waits for jobs and takes what is there; `false` at the end of the queue. Comes back at once
-    /// if somebody waits for a record, a moment later if nobody does, without any job when it is
-    /// time for a checkpoint or a new segment, and now and then while the disk fails.
-    async fn gather(&mut self, jobs: &mut queue::Receiver, group: &mut Vec<Job>) -> bool {
-        let mut bytes = 0;
-        let mut until = Instant::now() + RETRY;
-        if self.backlog.is_empty() {
-            match receive(jobs, self.due()).await {
-                Received::Job(job) => bytes += self.take(job, group),
-                Received::Nothing => return true,
-                Received::End => return false,
-            }
-            until = Instant::now() + LINGER;
-        }
-        loop {
-            while bytes < GROUP
-                && let Ok(job) = jobs.try_recv()
-            {
-                bytes += self.take(job, group);
-            }
-            if bytes >= GROUP || group.iter().any(|job| job.done.is_some()) {
-                return true;
-            }
-            match receive(jobs, Some(until)).await {
-                Received::Job(job) => bytes += self.take(job, group),
-                Received::Nothing => return true,
-                Received::End => return false,
-            }
-        }
+        self.write(&mut Row::default()).await;
     }
 
     /// When there is something to write although nobody brings anything.
     fn due(&self) -> Option<Instant> {
         let segment = self.segment.as_ref().map(|_| self.segment_ends);
-        [segment, self.checkpoints.due()]
+        let owed = (!self.backlog.is_empty()).then(|| Instant::now() + RETRY);
+        [segment, self.checkpoints.due(), owed]
             .into_iter()
             .flatten()
             .min()
     }
 
-    fn take(&self, job: Job, group: &mut Vec<Job>) -> usize {
-        self.metrics.audit_queue().dec();
-        if job.done.as_ref().is_some_and(oneshot::Sender::is_closed) {
-            // Whoever waited has given up and been refused: what it says is not to happen.
-            return 0;
-        }
-        let bytes = job.batch.len();
-        group.push(job);
-        bytes
-    }
-
-    /// Writes the backlog and then the group, which is made whole or not at all, and tells who
-    /// waits.
-    async fn write(&mut self, group: &mut Vec<Job>) {
-        let result = self.append_all(group).await;
+    /// Writes the backlog and then the row, which is made whole or not at all, and tells who waits.
+    async fn write(&mut self, row: &mut Row) {
+        let result = self.append_all(row).await;
         let failed_before = self.health.end(result.is_err());
         match &result {
             Err(error) if !failed_before => self.begin_failing(error),
             Ok(()) if failed_before => tracing::info!("the audit log can be written again"),
             _ => {}
         }
-        let told = result
-            .as_ref()
-            .copied()
-            .map_err(|_| Unavailable::Unwritable);
-        for job in group.drain(..) {
-            match job.done {
-                // The receiver is gone if the connection is: then nobody waits.
-                Some(done) => _ = done.send(told),
-                None if result.is_err() => self.keep(job.batch),
-                None => {}
+        if result.is_err() {
+            for bodies in row.outcomes() {
+                self.keep(Batch::again(bodies));
             }
         }
+        row.tell(result.map_err(|_| Unavailable::Unwritable));
     }
 
     /// Notes the failure among what is tried again: so the disk is tried without being asked, and
@@ -181,29 +140,29 @@ impl Writer {
 
     /// What is owed goes first, in bites: a disk that fails is tried with one of them, however much
     /// it is and however many ask.
-    async fn append_all(&mut self, group: &[Job]) -> io::Result<()> {
+    async fn append_all(&mut self, row: &Row) -> io::Result<()> {
         loop {
             self.health.begin();
             let bite = self.backlog.bite(GROUP);
             if bite == self.backlog.len() {
-                return self.append(bite, group).await;
+                return self.append(bite, row).await;
             }
-            self.append(bite, &[]).await?;
+            self.append(bite, &Row::default()).await?;
             tokio::task::yield_now().await;
         }
     }
 
-    /// Writes so many batches of the backlog and the group, all or nothing.
-    async fn append(&mut self, owed: usize, group: &[Job]) -> io::Result<()> {
+    /// Writes so many batches of the backlog and the row, all or nothing.
+    async fn append(&mut self, owed: usize, row: &Row) -> io::Result<()> {
         let now = Instant::now();
         self.drop_distrusted()?;
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
         let mut head = self.head;
         let opening = self.is_opening();
-        self.link(owed, group, &mut head, &mut lines);
+        self.link(owed, row, &mut head, &mut lines);
         let closing = self.is_complete(lines.len(), now);
-        let for_good = group.iter().any(|job| job.batch.is_for_good());
+        let for_good = row.is_for_good();
         let signed = self.sign(closing || for_good, &mut head, &mut lines);
         if lines.is_empty() {
             self.lines = lines;
@@ -249,13 +208,10 @@ impl Writer {
         Ok(())
     }
 
-    /// The lines of what is owed and the group; those that open a segment before them, if need be.
-    fn link(&self, owed: usize, group: &[Job], head: &mut Head, lines: &mut Vec<u8>) {
-        let batches = self
-            .backlog
-            .first(owed)
-            .chain(group.iter().map(|job| &job.batch));
-        let mut batches = batches.peekable();
+    /// The lines of what is owed and the row; those that open a segment before them, if need be.
+    fn link(&self, owed: usize, row: &Row, head: &mut Head, lines: &mut Vec<u8>) {
+        let owed = self.backlog.first(owed).map(Batch::bodies);
+        let mut batches = owed.chain(row.wanted()).peekable();
         let something = batches.peek().is_some() || self.checkpoints.is_due(0, false);
         if self.is_opening() && something {
             let opened = Event::SegmentOpened {
@@ -264,8 +220,8 @@ impl Writer {
             };
             Batch::of(self.clock.now(), &opened).link(head, lines);
         }
-        for batch in batches {
-            batch.link(head, lines);
+        for bodies in batches {
+            batch::link(bodies, head, lines);
         }
     }
 
@@ -352,25 +308,5 @@ fn put(
             (Some(segment), result)
         }
         Err(error) => (None, Err(error)),
-    }
-}
-
-enum Received {
-    Job(Job),
-    /// Nothing came in time.
-    Nothing,
-    /// Nothing will come.
-    End,
-}
-
-async fn receive(jobs: &mut queue::Receiver, until: Option<Instant>) -> Received {
-    let received = match until {
-        Some(until) => tokio::time::timeout_at(until, jobs.recv()).await,
-        None => Ok(jobs.recv().await),
-    };
-    match received {
-        Ok(Some(job)) => Received::Job(job),
-        Ok(None) => Received::End,
-        Err(_) => Received::Nothing,
     }
 }

@@ -12,6 +12,7 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -27,6 +28,7 @@ use super::ending::{Backend, Ender};
 use super::greet::greet;
 use super::handshake::{Client, Opening, handshake};
 use super::listener::Unauthenticated;
+use super::quiet::Quiet;
 use super::record::{self, Opened, Scribe};
 use super::refusal::Refusal;
 use super::relay::Relay;
@@ -71,16 +73,36 @@ async fn relay<S: Io, D: Dial>(
     connection: &mut Ready<'_, S, D::Io>,
 ) -> CloseReason {
     loop {
-        let deadline = connection.permit.deadline();
-        tokio::select! {
+        let term = pin!(term(proxy, &connection.permit));
+        let turned = tokio::select! {
             biased;
-            ending = connection.permit.ended() => return ending.into(),
-            () = proxy.shutdown.cancelled() => return CloseReason::ShuttingDown,
-            () = connection.permit.extended(deadline) => {}
+            turned = Quiet::new(term) => turned,
             reason = connection.relay.run() => return reason,
+        };
+        if let Turn::Ends(reason) = turned {
+            return reason;
         }
         let notices = fresh_notices(proxy, &connection.permit);
         connection.relay.set_notices(notices);
+    }
+}
+
+/// What becomes of a connection's time.
+enum Turn {
+    /// It is over.
+    Ends(CloseReason),
+    /// There is more of it.
+    GoesOn,
+}
+
+/// Returns when the connection's time is over, or when it has got more.
+async fn term<D>(proxy: &Proxy<D>, permit: &Permit) -> Turn {
+    let deadline = permit.deadline();
+    tokio::select! {
+        biased;
+        ending = permit.ended() => Turn::Ends(ending.into()),
+        () = proxy.shutdown.cancelled() => Turn::Ends(CloseReason::ShuttingDown),
+        () = permit.extended(deadline) => Turn::GoesOn,
     }
 }
 
@@ -345,6 +367,7 @@ fn begin<'a, S: Io, D: Dial>(
         "connection is ready"
     );
     let scribe = Scribe {
+        batch: proxy.recorder.batch(),
         recorder: proxy.recorder.clone(),
         metrics: proxy.metrics.target(origin.target.as_str()),
         values: Values::new(target.redaction.clone()),
@@ -440,22 +463,22 @@ async fn end<S: Io, D: Dial>(
     }
     let name = scribe.origin.target.as_str();
     proxy.metrics.closed(name, reason.label());
-    let mut batch = scribe.batch(&mut facts, Instant::now());
-    let upstream_pid = registration.upstream_key().process_id;
     let origin = Arc::clone(&scribe.origin);
+    let batch = scribe.write(&mut facts, Instant::now());
+    let upstream_pid = registration.upstream_key().process_id;
     match backend {
         Backend::Ended => {}
         Backend::Terminated => batch.push(&Event::BackendTerminated {
-            origin,
+            origin: Arc::clone(&origin),
             upstream_pid,
         }),
         Backend::Left => batch.push(&Event::BackendLeft {
-            origin,
+            origin: Arc::clone(&origin),
             upstream_pid,
         }),
     }
     batch.push(&Event::ConnectionClosed {
-        origin: Arc::clone(&scribe.origin),
+        origin,
         reason: reason.label().to_owned(),
         statements,
         bytes_in: totals.bytes_in,

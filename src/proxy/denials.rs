@@ -48,7 +48,7 @@ impl Denials {
             }
             !over
         });
-        if recorder.note(batch).await.is_err() {
+        if recorder.note(&batch).await.is_err() {
             tracing::error!("denials could not be recorded");
         }
     }

@@ -14,6 +14,7 @@ mod handshake;
 mod listener;
 mod login;
 mod pace;
+mod quiet;
 mod record;
 mod refusal;
 mod relay;

@@ -53,7 +53,7 @@ pub(super) async fn opening<S, D>(
     };
     let mut batch = proxy.recorder.batch();
     batch.push(&event);
-    let record = proxy.recorder.submit(batch).await?;
+    let record = proxy.recorder.submit(&batch).await?;
     Ok(Opened { origin, record })
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn unopened<D>(proxy: &Proxy<D>, opened: Opened, refusal: &Refu
         bytes_in: 0,
         bytes_out: 0,
     });
-    if proxy.recorder.insist(batch).await.is_err() {
+    if proxy.recorder.insist(&batch).await.is_err() {
         tracing::error!("the end of the connection could not be recorded");
     }
 }
@@ -98,7 +98,7 @@ pub(super) async fn unopened<D>(proxy: &Proxy<D>, opened: Opened, refusal: &Refu
 pub(super) async fn outcomes(recorder: &Recorder, notes: Option<Notes>) {
     let Some(notes) = notes else { return };
     if let Err(batch) = notes.await
-        && recorder.insist(batch).await.is_err()
+        && recorder.insist(&batch).await.is_err()
     {
         tracing::error!("outcomes could not be recorded");
     }
@@ -137,6 +137,8 @@ pub(super) async fn refusal<S, D>(
 #[derive(Clone)]
 pub(super) struct Scribe {
     pub(super) recorder: Recorder,
+    /// Room for the records of one look, kept for the next.
+    pub(super) batch: Batch,
     pub(super) origin: Arc<Origin>,
     pub(super) metrics: TargetMetrics,
     /// What its target lets be recorded of values.
@@ -145,12 +147,26 @@ pub(super) struct Scribe {
 
 impl Scribe {
     /// The facts as one batch, which empties them. Counts what finished.
-    pub(super) fn batch(&mut self, facts: &mut Vec<Fact>, now: Instant) -> Batch {
-        let mut batch = self.recorder.batch();
+    pub(super) fn write(&mut self, facts: &mut Vec<Fact>, now: Instant) -> &mut Batch {
+        self.recorder.begin_anew(&mut self.batch);
         for fact in facts.drain(..) {
-            batch.push(&self.event(fact, now));
+            let event = self.event(fact, now);
+            self.batch.push(&event);
         }
-        batch
+        &mut self.batch
+    }
+
+    /// Queues outcomes; how to wait for a place where there is none.
+    pub(super) fn note(&mut self, facts: &mut Vec<Fact>, now: Instant) -> Option<Notes> {
+        self.write(facts, now);
+        if self.recorder.note_now(&self.batch) {
+            return None;
+        }
+        let (recorder, batch) = (self.recorder.clone(), self.batch.clone());
+        Some(Box::pin(async move {
+            let noted = recorder.note(&batch).await;
+            noted.map_err(|_| batch)
+        }))
     }
 
     fn event(&mut self, fact: Fact, now: Instant) -> Event {

@@ -20,7 +20,7 @@ use super::closing::CloseReason;
 use super::dial::Io;
 use super::pace::Pace;
 use super::record::Scribe;
-use crate::audit::{Batch, Unavailable};
+use crate::audit::{Batch, Pen, Unavailable};
 use crate::pg::Notice;
 use crate::pg::frame::HEADER;
 use crate::pg::statements::{Fact, MAX_OUTSTANDING, Tracker, WHOLE};
@@ -36,10 +36,7 @@ const TURNS: usize = 32;
 
 /// `Break` ends the connection; `Continue` says whether anything moved.
 type Step = ControlFlow<CloseReason, bool>;
-/// A batch on its way to the disk.
-type Commit = Pin<Box<dyn Future<Output = Result<(), Unavailable>> + Send>>;
-
-/// Outcomes on their way to the writer's queue; they come back if it stays full.
+/// Outcomes on their way to the writer's queue, which is full; they come back if it stays so.
 pub(super) type Notes = Pin<Box<dyn Future<Output = Result<(), Batch>> + Send>>;
 
 /// One connection from its first ReadyForQuery to its end.
@@ -65,8 +62,10 @@ struct Requests {
     scanned: usize,
     /// Bytes at the front whose records are durable.
     cleared: usize,
-    /// The records that the rest of the scanned bytes wait for.
-    commit: Option<Commit>,
+    /// What their records are made with.
+    pen: Pen,
+    /// The rest of the scanned bytes wait for their records.
+    waits: bool,
     unflushed: bool,
     /// The upstream takes nothing more; what it said last is still to be read.
     broken: bool,
@@ -110,6 +109,7 @@ impl<C: Io, U: Io> Relay<C, U> {
         notices: Vec<(Instant, Notice)>,
     ) -> Self {
         let now = Instant::now();
+        let pen = scribe.recorder.pen();
         let mut relay = Self {
             client,
             upstream,
@@ -119,7 +119,8 @@ impl<C: Io, U: Io> Relay<C, U> {
                 buffer: from_client,
                 scanned: 0,
                 cleared: 0,
-                commit: None,
+                pen,
+                waits: false,
                 unflushed: false,
                 broken: false,
                 ended: false,
@@ -208,15 +209,15 @@ impl<C: Io, U: Io> Relay<C, U> {
             return ControlFlow::Continue(false);
         }
         let mut moved = false;
-        if let Some(commit) = &mut self.requests.commit {
-            match commit.as_mut().poll(cx) {
+        if self.requests.waits {
+            match self.requests.pen.poll(cx) {
                 Poll::Pending => return ControlFlow::Continue(false),
                 Poll::Ready(Err(unavailable)) => {
-                    // It stays, as a sign that nothing of it was forwarded; it is not polled again.
+                    // It goes on to wait, as a sign that nothing of it was forwarded.
                     return ControlFlow::Break(CloseReason::AuditUnavailable(unavailable));
                 }
                 Poll::Ready(Ok(())) => {
-                    self.requests.commit = None;
+                    self.requests.waits = false;
                     self.requests.cleared = self.requests.scanned;
                     moved = true;
                 }
@@ -304,9 +305,9 @@ impl<C: Io, U: Io> Relay<C, U> {
         if self.facts.is_empty() {
             requests.cleared = requests.scanned;
         } else {
-            let batch = self.scribe.batch(&mut self.facts, now);
-            let recorder = self.scribe.recorder.clone();
-            requests.commit = Some(Box::pin(async move { recorder.commit(batch).await }));
+            let batch = self.scribe.write(&mut self.facts, now);
+            requests.pen.commit(batch, now.into_std());
+            requests.waits = true;
         }
     }
 
@@ -390,16 +391,10 @@ impl<C: Io, U: Io> Relay<C, U> {
             }
         }
         if !self.facts.is_empty() {
-            let batch = self.scribe.batch(&mut self.facts, now);
-            self.replies.notes = Some(self.note(batch));
+            self.replies.notes = self.scribe.note(&mut self.facts, now);
         }
         self.replies.put_notice();
         ControlFlow::Continue(true)
-    }
-
-    fn note(&self, batch: Batch) -> Notes {
-        let recorder = self.scribe.recorder.clone();
-        Box::pin(async move { recorder.offer(batch).await })
     }
 
     /// Whether the upstream stands between two messages of the client, all of them forwarded.
@@ -410,10 +405,10 @@ impl<C: Io, U: Io> Relay<C, U> {
     /// Whether the upstream has answered all that it was given, and waits for nothing.
     pub(super) fn is_upstream_idle(&self) -> bool {
         let requests = &self.requests;
-        match requests.commit {
+        match requests.waits {
             // What waits for its record has not been given to it.
-            Some(_) => requests.idle_before,
-            None => self.at_request_boundary() && self.tracker.is_idle(),
+            true => requests.idle_before,
+            false => self.at_request_boundary() && self.tracker.is_idle(),
         }
     }
 

@@ -80,7 +80,7 @@ impl Control {
         if self.failures.count(address, self.now()) {
             let mut batch = self.recorder.batch();
             batch.push(&failure.event(address));
-            if self.recorder.note(batch).await.is_err() {
+            if self.recorder.note(&batch).await.is_err() {
                 tracing::error!("a failed sign-in could not be recorded");
             }
         }
@@ -94,7 +94,7 @@ impl Control {
         for event in self.failures.over(now) {
             batch.push(&event);
         }
-        if self.recorder.note(batch).await.is_err() {
+        if self.recorder.note(&batch).await.is_err() {
             tracing::error!("failed sign-ins could not be recorded");
         }
     }

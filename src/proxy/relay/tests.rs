@@ -29,6 +29,7 @@ fn scribe(recorder: Recorder) -> Scribe {
         "orders".to_owned(),
     );
     Scribe {
+        batch: recorder.batch(),
         recorder,
         origin: Arc::new(origin),
         metrics: Metrics::new().target("orders-ro"),
