@@ -1,7 +1,7 @@
 //! What a sealed segment holds, and where: so that readers open only what they need. An index
 //! speeds reading up and proves nothing; `verify` makes it anew and compares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -9,13 +9,17 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::line::{Line, LineOrigin};
 use super::open::Open;
 use super::shown::is_plain;
 use super::{Hash, Head, Record};
-use crate::access::{PrincipalName, SessionId, TargetName};
+use crate::access::{ConnectionId, PrincipalName, SessionId, TargetName};
 
 /// The version of the index's format.
 pub(super) const VERSION: u32 = 1;
+
+/// Connections that are kept in mind while an index is made.
+const MOST_KNOWN: usize = 10_000;
 
 /// A sealed segment's index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,6 +144,55 @@ impl Index {
 pub(super) struct Indexer {
     index: Index,
     head: Head,
+    /// Whose lines have gone by, by the connection as it is written.
+    known: HashMap<Vec<u8>, Known>,
+}
+
+/// Whose connection it is, as that is written.
+struct Known {
+    connection: ConnectionId,
+    session: Vec<u8>,
+    principal: Vec<u8>,
+    target: Vec<u8>,
+    /// The frame for which this is in the index.
+    frame: u32,
+}
+
+/// What a line tells without being read as JSON.
+struct Glance<'a> {
+    seq: u64,
+    statement: u64,
+    finished: bool,
+    origin: LineOrigin<'a>,
+}
+
+impl<'a> Glance<'a> {
+    /// Of a line of a statement's start or end, which nearly all are.
+    fn of(line: &'a [u8]) -> Option<Self> {
+        let line = Line::of(line)?;
+        let finished = match line.kind {
+            b"statement_started" => false,
+            b"statement_finished" => true,
+            _ => return None,
+        };
+        let origin = line.origin().filter(|it| it.statement > 0)?;
+        Some(Self {
+            seq: line.seq,
+            statement: origin.statement,
+            finished,
+            origin,
+        })
+    }
+
+    fn is_of(&self, known: &Known) -> bool {
+        let LineOrigin {
+            session,
+            principal,
+            target,
+            ..
+        } = self.origin;
+        (session, principal, target) == (&known.session, &known.principal, &known.target)
+    }
 }
 
 impl Indexer {
@@ -158,8 +211,11 @@ impl Indexer {
             targets: BTreeMap::new(),
             open,
         };
-        let head = Head::START;
-        Self { index, head }
+        Self {
+            index,
+            head: Head::START,
+            known: HashMap::new(),
+        }
     }
 
     /// Takes note of a frame of whole lines that is `compressed` in the file.
@@ -170,42 +226,85 @@ impl Indexer {
             .last()
             .map_or(0, |f| f.offset.saturating_add(f.compressed));
         let number = u32::try_from(self.index.frames.len()).map_err(io::Error::other)?;
-        let mut first = None;
+        let (mut first, mut last) = (None, None);
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            // serde_json's own words may quote the line, and this may get into a log.
-            let record: Record = serde_json::from_slice(line).map_err(|_| {
-                let what = format!("what follows record {} is not a record", self.head.seq);
-                io::Error::new(io::ErrorKind::InvalidData, what)
-            })?;
-            first.get_or_insert((record.seq, record.at));
-            self.record(number, &record, line);
+            let seq = match self.glance(number, line) {
+                Some(seq) => seq,
+                None => self.read(number, line)?,
+            };
+            first.get_or_insert(line);
+            last = Some((seq, line));
         }
-        let Some((first, at)) = first else {
+        let (Some(first), Some((seq, last))) = (first, last) else {
             return Ok(());
         };
+        self.head = Head {
+            seq,
+            hash: Hash::of(last),
+        };
+        let first = self.parse(first)?;
         if number == 0 {
-            self.index.first_at = at;
+            self.index.first_at = first.at;
         }
+        self.index.last_at = self.parse(last)?.at;
         self.index.bytes += lines.len() as u64;
         self.index.frames.push(Frame {
             offset,
             compressed: compressed.len() as u64,
             sha256: Hash::of(compressed),
             bytes: lines.len() as u64,
-            first,
-            at,
+            first: first.seq,
+            at: first.at,
             plain: is_plain(lines),
         });
         Ok(())
     }
 
-    fn record(&mut self, frame: u32, record: &Record, line: &[u8]) {
-        self.head = Head {
-            seq: record.seq,
-            hash: self.head.followed_by(line).hash,
+    /// Takes note of a line that can be understood at a glance; its sequence, if it can.
+    fn glance(&mut self, frame: u32, line: &[u8]) -> Option<u64> {
+        let glance = Glance::of(line)?;
+        let known = self.known.get_mut(glance.origin.connection)?;
+        if known.frame != frame || !glance.is_of(known) {
+            return None;
+        }
+        let (open, connection) = (&mut self.index.open, &known.connection);
+        match glance.finished {
+            true => open.finished(connection, glance.statement),
+            false => open.begun(connection, glance.statement),
         };
-        self.index.last_at = record.at;
+        Some(glance.seq)
+    }
+
+    /// Takes note of any other line; its sequence.
+    fn read(&mut self, frame: u32, line: &[u8]) -> io::Result<u64> {
+        let record = self.parse(line)?;
+        self.record(frame, &record);
+        if let (Some(glance), Some(origin)) = (Glance::of(line), record.event.origin()) {
+            let known = Known {
+                connection: origin.connection,
+                session: glance.origin.session.to_vec(),
+                principal: glance.origin.principal.to_vec(),
+                target: glance.origin.target.to_vec(),
+                frame,
+            };
+            if self.known.len() >= MOST_KNOWN {
+                self.known.clear();
+            }
+            self.known.insert(glance.origin.connection.to_vec(), known);
+        }
+        Ok(record.seq)
+    }
+
+    fn parse(&self, line: &[u8]) -> io::Result<Record> {
+        // serde_json's own words may quote the line, and this may get into a log.
+        serde_json::from_slice(line).map_err(|_| {
+            let what = format!("what follows record {} is not a record", self.head.seq);
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        })
+    }
+
+    fn record(&mut self, frame: u32, record: &Record) {
         let about = record.event.about();
         if let Some(session) = about.session {
             self.index.sessions.entry(session).or_default().add(frame);

@@ -21,6 +21,11 @@ use crate::telemetry::Metrics;
 
 /// How often it looks.
 const PACE: Duration = Duration::from_secs(1);
+/// Records of one look at which the log counts as busy: then sealing waits, for it takes about as
+/// much of the processors as recording.
+const BUSY: u64 = 2_000;
+/// Complete segments that may wait to be sealed while the log is busy.
+const MOST_WAITING: usize = 64;
 /// How long it waits after something went wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -64,6 +69,8 @@ struct Knowledge {
     is_recorded: bool,
     /// The segments that could not be sealed when that was last tried.
     unsealable: BTreeSet<u64>,
+    /// How far the log was at the last look.
+    written: u64,
 }
 
 /// Segments that are to go, and what the log will lack then.
@@ -111,6 +118,13 @@ impl Keeper {
 
     async fn seal(&self, known: &Arc<Mutex<Knowledge>>) -> Result<(), Disorder> {
         let (folder, flow) = (self.folder.clone(), Arc::clone(self.recorder.flow()));
+        let written = flow.written();
+        let before = std::mem::replace(&mut known.lock().written, written);
+        if written.saturating_sub(before) > BUSY
+            && seal::waiting(&folder, &flow).map_err(Disorder::Looking)? < MOST_WAITING
+        {
+            return Ok(());
+        }
         let sealing = blocking(move || seal::seal_complete(&folder, &flow)).await;
         let failed = sealing.map_err(Disorder::Looking)?.failed;
         self.metrics.audit_unsealed(failed.len());
@@ -204,6 +218,7 @@ impl Knowledge {
             gaps: None,
             is_recorded: false,
             unsealable: BTreeSet::new(),
+            written: u64::MAX,
         }
     }
 

@@ -11,6 +11,7 @@ use super::archive::{Archive, Stored};
 use super::durable::{sync_folder, whole};
 use super::files::FileKind;
 use super::flow::Flow;
+use super::folder::segments;
 use super::index::{Index, Indexer};
 use super::open::Open;
 use super::reader;
@@ -53,6 +54,17 @@ pub(super) fn seal_complete(folder: &Path, flow: &Flow) -> io::Result<Sealing> {
         }
     }
     Ok(sealing)
+}
+
+/// How many complete segments are not sealed.
+///
+/// # Errors
+/// If the folder cannot be listed.
+pub(super) fn waiting(folder: &Path, flow: &Flow) -> io::Result<usize> {
+    let segments = segments(folder)?;
+    let complete = flow.complete();
+    let waits = |(first, kind): &&(u64, FileKind)| *kind == FileKind::Raw && complete.has(*first);
+    Ok(segments.iter().filter(waits).count())
 }
 
 /// What is open after these segments: the last sound index says it, and the lines behind it.
