@@ -166,12 +166,17 @@ impl Admission {
     /// Derives SCRAM's keys, which takes about a millisecond of CPU on purpose (RFC 5802): done
     /// here, a login costs the same whether its session exists or not.
     pub fn open(&self, session: &Session) -> bool {
+        self.open_with(session, self.derive_verifier(session))
+    }
+
+    /// The same, with keys that [`Admission::derive_verifier`] has derived.
+    pub fn open_with(&self, session: &Session, verifier: Verifier) -> bool {
         let Some(deadline) = self.clock.deadline(session.expires_at) else {
             return false;
         };
         let live = LiveSession {
             id: session.id,
-            verifier: self.derive_verifier(session),
+            verifier,
             connections: Arc::default(),
             term: Arc::new(watch::Sender::new(Term {
                 expires_at: session.expires_at,
@@ -338,7 +343,8 @@ impl Admission {
         std::array::from_fn(|i| derived[i])
     }
 
-    fn derive_verifier(&self, session: &Session) -> Verifier {
+    /// What a client under `session` must prove to know.
+    pub fn derive_verifier(&self, session: &Session) -> Verifier {
         let salt = self.salt(session.principal.as_str(), session.target.as_str());
         let secret = self.secret(session.id);
         let salted = gen_salted_password(secret.expose(), &salt, SCRAM_ITERATIONS);
