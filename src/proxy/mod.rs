@@ -3,6 +3,7 @@
 
 mod asking;
 mod authenticate;
+mod buffers;
 mod cancel;
 mod closing;
 mod connection;

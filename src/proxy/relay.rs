@@ -16,6 +16,7 @@ use tokio::io::AsyncRead;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::io::poll_read_buf;
 
+use super::buffers;
 use super::closing::CloseReason;
 use super::dial::Io;
 use super::pace::Pace;
@@ -25,19 +26,27 @@ use crate::pg::Notice;
 use crate::pg::frame::HEADER;
 use crate::pg::statements::{Fact, MAX_OUTSTANDING, Tracker, WHOLE};
 
-/// A read asks for this much at first, and for more while it gets all that it asks for. So little
-/// is quick to allocate, which matters because an idle connection holds no buffer.
-const MIN_READ: usize = 1000;
+/// A read asks for this much at first, and for more while it gets all that it asks for.
+const MIN_READ: usize = buffers::USUAL;
 const MAX_READ: usize = 64 * 1024;
 /// A message that is recorded whole must fit.
 const MAX_REQUESTS: usize = WHOLE + HEADER + MIN_READ;
 /// Turns that one connection takes before it lets others have theirs.
 const TURNS: usize = 32;
 
-/// `Break` ends the connection; `Continue` says whether anything moved.
-type Step = ControlFlow<CloseReason, bool>;
+/// `Break` ends the connection.
+type Step = ControlFlow<CloseReason, Next>;
 /// Outcomes on their way to the writer's queue, which is full; they come back if it stays so.
 pub(super) type Notes = Pin<Box<dyn Future<Output = Result<(), Batch>> + Send>>;
+
+/// What a direction does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It goes on: it has moved something, and nothing holds it up.
+    Again,
+    /// It waits to be called.
+    Wait,
+}
 
 /// One connection from its first ReadyForQuery to its end.
 pub(super) struct Relay<C, U> {
@@ -166,9 +175,9 @@ impl<C: Io, U: Io> Relay<C, U> {
     }
 
     /// Looks at what came before the relay began.
-    fn begin(&mut self) -> Step {
+    fn begin(&mut self) -> ControlFlow<CloseReason> {
         if std::mem::replace(&mut self.begun, true) {
-            return ControlFlow::Continue(false);
+            return ControlFlow::Continue(());
         }
         let now = Instant::now();
         if !self.requests.buffer.is_empty() {
@@ -178,40 +187,47 @@ impl<C: Io, U: Io> Relay<C, U> {
         if early > 0 {
             self.scan_replies(0, now)?;
         }
-        ControlFlow::Continue(false)
+        ControlFlow::Continue(())
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let now = Instant::now();
-        for _ in 0..TURNS {
-            match self.turn(cx, now) {
-                ControlFlow::Continue(true) => self.pace.active_at = now,
-                ControlFlow::Continue(false) => {
-                    self.release_idle_buffers();
-                    return Poll::Pending;
-                }
-                ControlFlow::Break(reason) => return Poll::Ready(reason),
-            }
+        match self.turns(cx, now) {
+            ControlFlow::Continue(Next::Wait) => self.release_idle_buffers(),
+            ControlFlow::Continue(Next::Again) => cx.waker().wake_by_ref(),
+            ControlFlow::Break(reason) => return Poll::Ready(reason),
         }
-        cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
-        let moved = self.poll_replies(cx, now)? | self.poll_requests(cx, now)?;
-        self.poll_pace(cx)?;
-        ControlFlow::Continue(moved)
+    /// Replies first: what they answer makes room for requests, and not the other way round.
+    fn turns(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
+        let replies = self.take_turns(now, |relay| relay.poll_replies(cx, now))?;
+        let requests = self.take_turns(now, |relay| relay.poll_requests(cx, now))?;
+        let pace = self.poll_pace(cx)?;
+        let next = [replies, requests, pace].contains(&Next::Again);
+        ControlFlow::Continue(if next { Next::Again } else { Next::Wait })
+    }
+
+    /// Lets one direction go on until it waits, or has had its turns.
+    fn take_turns(&mut self, now: Instant, mut turn: impl FnMut(&mut Self) -> Step) -> Step {
+        for _ in 0..TURNS {
+            if turn(self)? == Next::Wait {
+                return ControlFlow::Continue(Next::Wait);
+            }
+            self.pace.active_at = now;
+        }
+        ControlFlow::Continue(Next::Again)
     }
 
     /// Client to upstream: forward what is cleared, wait for what is being recorded, read more.
     fn poll_requests(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
         if self.requests.broken {
-            return ControlFlow::Continue(false);
+            return ControlFlow::Continue(Next::Wait);
         }
-        let mut moved = false;
         if self.requests.waits {
             match self.requests.pen.poll(cx) {
-                Poll::Pending => return ControlFlow::Continue(false),
+                Poll::Pending => return ControlFlow::Continue(Next::Wait),
                 Poll::Ready(Err(unavailable)) => {
                     // It goes on to wait, as a sign that nothing of it was forwarded.
                     return ControlFlow::Break(CloseReason::AuditUnavailable(unavailable));
@@ -219,13 +235,12 @@ impl<C: Io, U: Io> Relay<C, U> {
                 Poll::Ready(Ok(())) => {
                     self.requests.waits = false;
                     self.requests.cleared = self.requests.scanned;
-                    moved = true;
                 }
             }
         }
-        moved |= self.forward_requests(cx)?;
+        self.forward_requests(cx, now);
         if self.requests.cleared > 0 {
-            return ControlFlow::Continue(moved);
+            return ControlFlow::Continue(Next::Wait);
         }
         if let Some(violation) = self.tracker.violation() {
             let what = violation.to_string();
@@ -234,30 +249,30 @@ impl<C: Io, U: Io> Relay<C, U> {
         if self.is_done_asking() {
             // As PostgreSQL does, finish what was asked for before the goodbye.
             return match (self.tracker.is_idle(), self.tracker.is_terminated()) {
-                (false, _) => ControlFlow::Continue(moved),
+                (false, _) => ControlFlow::Continue(Next::Wait),
                 (true, true) => ControlFlow::Break(CloseReason::ClientTerminated),
                 (true, false) => ControlFlow::Break(CloseReason::ClientGone),
             };
         }
         if self.tracker.outstanding() >= MAX_OUTSTANDING {
-            return ControlFlow::Continue(moved);
+            return ControlFlow::Continue(Next::Wait);
         }
         if !self.requests.look_again {
             let requests = &mut self.requests;
             let room = MAX_REQUESTS.saturating_sub(requests.buffer.len());
             let wanted = requests.read_size.min(room);
             match read(&mut self.client, &mut requests.buffer, wanted, cx) {
-                Poll::Pending => return ControlFlow::Continue(moved),
+                Poll::Pending => return ControlFlow::Continue(Next::Wait),
                 Poll::Ready(Err(_)) => return ControlFlow::Break(CloseReason::ClientGone),
                 Poll::Ready(Ok(0)) => {
                     requests.ended = true;
-                    return ControlFlow::Continue(true);
+                    return ControlFlow::Continue(Next::Again);
                 }
                 Poll::Ready(Ok(n)) => requests.read_size = next_read(n, wanted),
             }
         }
         self.scan_requests(now);
-        ControlFlow::Continue(true)
+        ControlFlow::Continue(Next::Again)
     }
 
     /// Whether nothing more comes from the client.
@@ -265,24 +280,23 @@ impl<C: Io, U: Io> Relay<C, U> {
         self.tracker.is_terminated() || (self.requests.ended && !self.requests.look_again)
     }
 
-    /// Writes what is cleared. Whether it made progress.
-    fn forward_requests(&mut self, cx: &mut Context<'_>) -> Step {
+    /// Writes what is cleared; all of it is gone when nothing is cleared any more.
+    fn forward_requests(&mut self, cx: &mut Context<'_>, now: Instant) {
         let requests = &mut self.requests;
-        let mut moved = false;
         while requests.cleared > 0 {
             let cleared = &requests.buffer[..requests.cleared];
             match Pin::new(&mut self.upstream).poll_write(cx, cleared) {
-                Poll::Pending => return ControlFlow::Continue(moved),
+                Poll::Pending => return,
                 Poll::Ready(Err(_) | Ok(0)) => {
                     requests.broken = true;
-                    return ControlFlow::Continue(moved);
+                    return;
                 }
                 Poll::Ready(Ok(n)) => {
                     requests.buffer.advance(n);
                     requests.scanned -= n;
                     requests.cleared -= n;
                     requests.unflushed = true;
-                    moved = true;
+                    self.pace.active_at = now;
                     self.totals.bytes_in += n as u64;
                     self.scribe.metrics.bytes_in.inc_by(n as u64);
                 }
@@ -291,7 +305,6 @@ impl<C: Io, U: Io> Relay<C, U> {
         if requests.unflushed && Pin::new(&mut self.upstream).poll_flush(cx).is_ready() {
             requests.unflushed = false;
         }
-        ControlFlow::Continue(moved)
     }
 
     /// Reads the new bytes of the client as messages, and has them recorded.
@@ -313,10 +326,10 @@ impl<C: Io, U: Io> Relay<C, U> {
 
     /// Upstream to client: write what there is, then read more.
     fn poll_replies(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
-        let moved = self.forward_replies(cx)?;
+        self.forward_replies(cx, now)?;
         if let Some(notes) = &mut self.replies.notes {
             match notes.as_mut().poll(cx) {
-                Poll::Pending => return ControlFlow::Continue(moved),
+                Poll::Pending => return ControlFlow::Continue(Next::Wait),
                 Poll::Ready(Ok(())) => self.replies.notes = None,
                 Poll::Ready(Err(batch)) => {
                     // Whoever closes the connection hands them in again.
@@ -327,12 +340,12 @@ impl<C: Io, U: Io> Relay<C, U> {
             }
         }
         if !self.replies.buffer.is_empty() {
-            return ControlFlow::Continue(moved);
+            return ControlFlow::Continue(Next::Wait);
         }
         let replies = &mut self.replies;
         let wanted = replies.read_size;
         match read(&mut self.upstream, &mut replies.buffer, wanted, cx) {
-            Poll::Pending => return ControlFlow::Continue(moved),
+            Poll::Pending => return ControlFlow::Continue(Next::Wait),
             Poll::Ready(Ok(0) | Err(_)) if self.tracker.is_terminated() => {
                 return ControlFlow::Break(CloseReason::ClientTerminated);
             }
@@ -342,19 +355,18 @@ impl<C: Io, U: Io> Relay<C, U> {
             Poll::Ready(Ok(n)) => replies.read_size = next_read(n, wanted),
         }
         self.scan_replies(0, now)?;
-        self.forward_replies(cx)?;
-        ControlFlow::Continue(true)
+        self.forward_replies(cx, now)?;
+        ControlFlow::Continue(Next::Again)
     }
 
-    fn forward_replies(&mut self, cx: &mut Context<'_>) -> Step {
+    /// Writes what there is; all of it is gone when the buffer is empty.
+    fn forward_replies(&mut self, cx: &mut Context<'_>, now: Instant) -> ControlFlow<CloseReason> {
         let replies = &mut self.replies;
-        let mut moved = false;
         while !replies.buffer.is_empty() {
             match Pin::new(&mut self.client).poll_write(cx, &replies.buffer) {
-                Poll::Pending => return ControlFlow::Continue(moved),
+                Poll::Pending => return ControlFlow::Continue(()),
                 Poll::Ready(Err(_) | Ok(0)) if self.tracker.is_terminated() => {
                     replies.buffer.clear();
-                    moved = true;
                 }
                 Poll::Ready(Err(_) | Ok(0)) => {
                     return ControlFlow::Break(CloseReason::ClientGone);
@@ -362,7 +374,7 @@ impl<C: Io, U: Io> Relay<C, U> {
                 Poll::Ready(Ok(n)) => {
                     replies.buffer.advance(n);
                     replies.unflushed = true;
-                    moved = true;
+                    self.pace.active_at = now;
                     self.totals.bytes_out += n as u64;
                     self.scribe.metrics.bytes_out.inc_by(n as u64);
                 }
@@ -371,11 +383,11 @@ impl<C: Io, U: Io> Relay<C, U> {
         if replies.unflushed && Pin::new(&mut self.client).poll_flush(cx).is_ready() {
             replies.unflushed = false;
         }
-        ControlFlow::Continue(moved)
+        ControlFlow::Continue(())
     }
 
     /// Reads the upstream's bytes from `from` on as messages, and notes what became of statements.
-    fn scan_replies(&mut self, from: usize, now: Instant) -> Step {
+    fn scan_replies(&mut self, from: usize, now: Instant) -> ControlFlow<CloseReason> {
         let new = &self.replies.buffer[from..];
         match self.tracker.received(new, &mut self.facts) {
             Ok(Some(boundary)) => self.replies.after_boundary = new.len() - boundary,
@@ -394,7 +406,7 @@ impl<C: Io, U: Io> Relay<C, U> {
             self.replies.notes = self.scribe.note(&mut self.facts, now);
         }
         self.replies.put_notice();
-        ControlFlow::Continue(true)
+        ControlFlow::Continue(())
     }
 
     /// Whether the upstream stands between two messages of the client, all of them forwarded.
@@ -415,7 +427,7 @@ impl<C: Io, U: Io> Relay<C, U> {
     /// Says what is due, and ends a connection that has been idle for too long.
     fn poll_pace(&mut self, cx: &mut Context<'_>) -> Step {
         if self.pace.timer.as_mut().poll(cx).is_pending() {
-            return ControlFlow::Continue(false);
+            return ControlFlow::Continue(Next::Wait);
         }
         let now = Instant::now();
         while let Some((_, notice)) = self.pace.notices.pop_if(|(at, _)| *at <= now) {
@@ -431,19 +443,14 @@ impl<C: Io, U: Io> Relay<C, U> {
         }
         self.pace.set();
         // Write what was put in, and arm the timer.
-        cx.waker().wake_by_ref();
-        ControlFlow::Continue(false)
+        ControlFlow::Continue(Next::Again)
     }
 
     /// An idle connection holds no buffers.
     fn release_idle_buffers(&mut self) {
         self.facts.shrink_to(16);
-        if self.requests.buffer.is_empty() {
-            self.requests.buffer = BytesMut::new();
-        }
-        if self.replies.buffer.is_empty() {
-            self.replies.buffer = BytesMut::new();
-        }
+        buffers::give_back(&mut self.requests.buffer);
+        buffers::give_back(&mut self.replies.buffer);
     }
 }
 
@@ -470,7 +477,7 @@ fn read<S: AsyncRead + Unpin>(
     wanted: usize,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    buffer.reserve(wanted);
+    buffers::make_room(buffer, wanted);
     poll_read_buf(Pin::new(io), cx, buffer)
 }
 
