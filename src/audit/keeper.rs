@@ -118,11 +118,7 @@ impl Keeper {
 
     async fn seal(&self, known: &Arc<Mutex<Knowledge>>) -> Result<(), Disorder> {
         let (folder, flow) = (self.folder.clone(), Arc::clone(self.recorder.flow()));
-        let written = flow.written();
-        let before = std::mem::replace(&mut known.lock().written, written);
-        if written.saturating_sub(before) > BUSY
-            && seal::waiting(&folder, &flow).map_err(Disorder::Looking)? < MOST_WAITING
-        {
+        if self.has_better_to_do(known).map_err(Disorder::Looking)? {
             return Ok(());
         }
         let sealing = blocking(move || seal::seal_complete(&folder, &flow)).await;
@@ -133,6 +129,18 @@ impl Keeper {
             0 => Ok(()),
             count => Err(Disorder::Sealing(count)),
         }
+    }
+
+    /// Whether sealing waits for a quieter moment. Not where segments are shipped, which they are
+    /// when they are sealed; nor for ever.
+    fn has_better_to_do(&self, known: &Mutex<Knowledge>) -> io::Result<bool> {
+        let flow = self.recorder.flow();
+        let written = flow.written();
+        let before = std::mem::replace(&mut known.lock().written, written);
+        if written.saturating_sub(before) <= BUSY || flow.needed() < u64::MAX {
+            return Ok(false);
+        }
+        Ok(seal::waiting(&self.folder, flow)? < MOST_WAITING)
     }
 
     async fn look(&self, known: &Arc<Mutex<Knowledge>>) -> io::Result<()> {

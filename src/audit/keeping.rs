@@ -475,3 +475,28 @@ async fn an_index_without_its_segment_is_cleared_away() {
     let oldest = "hallpass_audit_oldest_record_timestamp_seconds 1000060\n";
     assert!(metrics.contains(oldest), "{metrics}");
 }
+
+#[tokio::test]
+async fn sealing_waits_while_the_log_is_busy_unless_it_is_shipped() {
+    let log = Log::new();
+    let keeping = log.keeper(None, None);
+    let sealed = || keeping.known.lock().inventory.segments().count();
+    let make_many = async || {
+        let mut batch = log.recorder.batch();
+        for _ in 0..=BUSY {
+            batch.push(&Event::Stopped);
+        }
+        log.recorder.commit(batch).await.unwrap();
+        log.segment(1).await;
+    };
+    keeping.round().await;
+    make_many().await;
+    keeping.keeper.round(&keeping.known).await.unwrap();
+    assert_eq!(sealed(), 0, "it is busy");
+    keeping.keeper.round(&keeping.known).await.unwrap();
+    assert_eq!(sealed(), 2, "it is quiet");
+    make_many().await;
+    log.recorder.flow().need(1);
+    keeping.keeper.round(&keeping.known).await.unwrap();
+    assert_eq!(sealed(), 4, "somebody waits for sealed segments");
+}
