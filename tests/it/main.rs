@@ -22,6 +22,7 @@ mod demo;
 mod handshake;
 mod hostile;
 mod identity;
+mod instructions;
 mod lifetime;
 mod paths;
 mod recorded;
