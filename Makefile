@@ -38,10 +38,10 @@ lint: fmt ## Check layout, lints, documentation, scripts and the metrics that da
 	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc $(CARGO_FLAGS) --no-deps
 
-bench: ## Measure hallpass beside PgBouncer and a direct connection, in one run
+bench: ## Measure hallpass beside PgBouncer, HAProxy and a direct connection, in one run
 	@scripts/install-deps bench
 	cargo build $(CARGO_FLAGS) --release --bin hallpass
-	benches/side-by-side $(ARGS)
+	benches/compare $(ARGS)
 
 image: ## Build the container image
 	$(DOCKER) build --tag $(IMAGE) .
