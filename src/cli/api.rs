@@ -30,6 +30,9 @@ const POLL: u64 = 20;
 /// Longer than a long poll may take.
 const TIMEOUT: Duration = Duration::from_secs(POLL + 15);
 
+/// What ends when either side goes, and not by itself.
+const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The body of a call that says all by its path.
 #[derive(Serialize)]
 struct Nothing {}
@@ -307,6 +310,16 @@ impl Api {
             .await
     }
 
+    /// The events from behind the one with the id `since`, as they come.
+    pub(super) async fn events(&self, since: Option<&str>) -> Result<Response, CliError> {
+        let request = self.http.get(self.address("events")).timeout(ENDLESS);
+        let request = match since {
+            Some(since) => request.header("Last-Event-ID", since),
+            None => request,
+        };
+        self.respond(self.with_token(request)).await
+    }
+
     pub(super) async fn connections(&self) -> Result<Vec<ConnectionView>, CliError> {
         self.get("connections").await
     }
@@ -425,7 +438,14 @@ impl Api {
         }
     }
 
-    fn not_hallpass(&self, cause: &str) -> CliError {
+    /// Nothing came for too long.
+    pub(super) fn silent(&self) -> CliError {
+        CliError::TimedOut {
+            url: self.url.clone(),
+        }
+    }
+
+    pub(super) fn not_hallpass(&self, cause: &str) -> CliError {
         CliError::NotHallpass {
             url: self.url.clone(),
             cause: cause.to_owned(),
@@ -433,7 +453,7 @@ impl Api {
     }
 
     /// Why no answer came.
-    fn failed(&self, error: &reqwest::Error) -> CliError {
+    pub(super) fn failed(&self, error: &reqwest::Error) -> CliError {
         let (url, cause) = (self.url.clone(), innermost(error));
         if cause.contains("certificate") {
             CliError::Untrusted { url, cause }

@@ -13,6 +13,7 @@ mod connections;
 mod delegate;
 mod demo;
 mod error;
+mod events;
 mod extend;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod highlight;
@@ -35,6 +36,7 @@ mod serve;
 mod sessions;
 mod settings;
 mod spans;
+mod stream;
 mod strings;
 mod targets;
 mod token;
@@ -150,6 +152,7 @@ enum Command {
     Revoke(sessions::RevokeArgs),
     Connections(connections::ConnectionsArgs),
     Connect(connect::ConnectArgs),
+    Events(events::EventsArgs),
     Audit(audit::AuditArgs),
     Notify(notify::NotifyArgs),
     Demo(demo::DemoArgs),
@@ -212,6 +215,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
         Command::Revoke(args) => sessions::revoke(global, args).await,
         Command::Connections(_) => connections::run(global).await,
         Command::Connect(args) => connect::run(global, args).await,
+        Command::Events(_) => events::run(global).await,
         Command::Audit(args) => audit::run(global, args).await,
         Command::Notify(args) => notify::run(global, args).await,
         Command::Demo(args) => demo::run(args).await,
@@ -305,6 +309,7 @@ mod tests {
             "hallpass sessions --all --output json",
             "hallpass revoke ses-4m0t8z1kqc7e --reason done",
             "hallpass connections",
+            "hallpass events -o json",
             "hallpass connect orders-ro",
             "hallpass connect ses-4m0t8z1kqc7e --print",
             "hallpass connect orders-ro -- -d other -c select",

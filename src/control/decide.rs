@@ -128,7 +128,7 @@ impl Control {
 
     /// Commits that a request moves, where that opens nothing.
     pub(super) async fn move_request(&self, change: Change) -> Result<(), Error> {
-        self.store.commit(&change).await?;
+        self.commit(&change).await?;
         if let Some(Write::New(request) | Write::Changed(request)) = &change.request
             && request.state != RequestState::Pending
         {

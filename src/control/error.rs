@@ -38,6 +38,9 @@ pub enum Error {
     /// It has changed since the caller saw it: its version now.
     #[error("it has changed since you saw it: it is in version {0} now")]
     Changed(u64),
+    /// As much goes on at a time as may.
+    #[error("too many listen already: end one of yours, or try again later")]
+    TooMany,
     /// No record can be made. What was asked is kept if it was a decision, but opens nothing
     /// before it is recorded.
     #[error("{0}: nothing is opened until that is mended")]

@@ -36,6 +36,7 @@ impl Control {
         }
         // Whoever waits for the decision learns of it, even if the audit keeps it from opening.
         let delivered = self.deliver().await;
+        self.tell_listeners(&change);
         self.changed();
         delivered
     }

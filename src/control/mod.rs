@@ -9,6 +9,7 @@ mod configuration;
 mod decide;
 mod delegate;
 mod error;
+mod events;
 mod expire;
 mod explain;
 mod gate;
@@ -70,6 +71,7 @@ pub use crate::store::{Answer as KeptAnswer, Place, Window};
 pub use asking::FrontDesk;
 pub use configuration::{Configuration, Live, Reload};
 pub use error::Error;
+pub use events::{Heard, Listener, Mark};
 pub use explain::Question;
 pub use notices::Telling;
 pub use once::{Once, Repeat};
@@ -83,6 +85,7 @@ pub use submit::Ask;
 pub use try_channels::Tried;
 pub use window::Placed;
 
+use events::Events;
 use gate::Gate;
 use people::{Failures, Flows, Known, within_scope};
 
@@ -182,6 +185,7 @@ pub struct Control {
     /// Who may read the audit now.
     readers: Arc<Semaphore>,
     changes: watch::Sender<u64>,
+    events: Events,
     /// Held while acts go from the outbox to the audit, so that each goes once and in order;
     /// the number of the last that went.
     delivery: Mutex<i64>,
@@ -211,6 +215,7 @@ impl Control {
             audit_key: parts.audit_key,
             readers: Arc::new(Semaphore::new(READERS)),
             changes: watch::Sender::new(0),
+            events: Events::default(),
             delivery: Mutex::new(0),
         })
     }

@@ -112,7 +112,7 @@ impl Control {
                 return Ok(false);
             };
             let change = Change::moves_session(new.clone(), act(now, ended(&new)));
-            let done = self.store.commit(&change).await;
+            let done = self.commit(&change).await;
             let ending = Ending::Revoked {
                 by: by.clone(),
                 reason: why.to_owned(),

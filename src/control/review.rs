@@ -69,7 +69,7 @@ impl Control {
         };
         let control = Arc::clone(self);
         to_the_end(async move {
-            control.store.commit(&change).await?;
+            control.commit(&change).await?;
             control.count_reviews().await;
             control.follow_up().await;
             Ok(())

@@ -289,7 +289,7 @@ impl Control {
     }
 
     async fn wait_for_approval(&self, change: Change) -> Result<(), Error> {
-        self.store.commit(&change).await?;
+        self.commit(&change).await?;
         self.follow_up().await;
         Ok(())
     }

@@ -72,6 +72,7 @@ impl From<Error> for Rejection {
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Error::Tracker(_) => (StatusCode::BAD_GATEWAY, "tickets_unavailable"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Error::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
             Error::Changed(_) => (StatusCode::PRECONDITION_FAILED, "changed"),
             Error::AuditUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
             Error::AuditUnreadable(cause) => {

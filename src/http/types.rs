@@ -3,6 +3,7 @@
 //! Times are RFC 3339; durations are text like `30m` or `1h 30m`.
 
 mod configuration;
+mod events;
 mod people;
 mod text;
 
@@ -25,6 +26,7 @@ use crate::control::{Action, PolicyFile};
 pub use crate::control::Explanation;
 
 pub use configuration::*;
+pub use events::*;
 pub use people::*;
 pub use text::{AddressText, DurationText};
 

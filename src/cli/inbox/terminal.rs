@@ -14,6 +14,7 @@ use super::super::Done;
 use super::super::api::Api;
 use super::super::error::CliError;
 use super::super::requests::{granted_text, words};
+use super::super::stream::Stream;
 use super::act::Effect;
 use super::model::{Inbox, Message, Whose};
 use super::{BEFORE, keys, mine, view};
@@ -21,8 +22,12 @@ use crate::access::RequestId;
 use crate::clock::Clock;
 use crate::http::types::{Approve, Reason, RequestView, SessionView};
 
-/// How often the server is asked what waits.
+/// How often the server is asked what waits, if it does not tell by itself.
 const POLL: Duration = Duration::from_secs(1);
+/// And if it does: what waits for whom changes with the time of day and with the policies, too.
+const LOOK: Duration = Duration::from_secs(15);
+/// How long until it is asked again to tell.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether it is to end.
 const STILL: Duration = Duration::from_millis(250);
 /// What may wait to be looked at.
@@ -45,6 +50,8 @@ struct Desk {
     api: Arc<Api>,
     news: mpsc::Sender<News>,
     look: Arc<Notify>,
+    /// The server tells what changes.
+    told: Arc<AtomicBool>,
 }
 
 /// Shows the inbox until it is quit.
@@ -58,6 +65,7 @@ pub(super) async fn run(api: Api) -> Done {
         api: Arc::new(api),
         news,
         look: Arc::default(),
+        told: Arc::default(),
     };
     desk.listen()?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -71,8 +79,10 @@ pub(super) async fn run(api: Api) -> Done {
         read_keys(&keys, &stopped);
     });
     let poll = tokio::spawn(desk.clone().poll());
+    let listen = tokio::spawn(desk.clone().hear());
     let ended = show(&mut terminal, inbox, &desk, heard).await;
     poll.abort();
+    listen.abort();
     stop.store(true, Ordering::Relaxed);
     // Until it reads no more of what is typed; what comes then is for the shell.
     let _ = tokio::time::timeout(2 * STILL, silent).await;
@@ -157,11 +167,30 @@ impl Desk {
         Ok(())
     }
 
-    /// Asks every second, or at once when told to, what waits.
+    /// Has the server tell what changes, for as long as it does.
+    async fn hear(self) {
+        loop {
+            if let Ok(mut stream) = Stream::open(&self.api, None).await {
+                while let Ok(Some(_)) = stream.next().await {
+                    self.told.store(true, Ordering::Relaxed);
+                    self.look.notify_one();
+                }
+            }
+            self.told.store(false, Ordering::Relaxed);
+            self.look.notify_one();
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Asks now and then, or at once when there is something new, what waits.
     async fn poll(self) {
         loop {
+            let pause = match self.told.load(Ordering::Relaxed) {
+                true => LOOK,
+                false => POLL,
+            };
             // Whichever comes first.
-            let _ = tokio::time::timeout(POLL, self.look.notified()).await;
+            let _ = tokio::time::timeout(pause, self.look.notified()).await;
             let requests = self.api.requests(false).await;
             if self.news.send(News::Requests(requests)).await.is_err() {
                 return;

@@ -9,6 +9,7 @@ mod audit;
 mod config;
 mod delegations;
 mod document;
+mod events;
 mod holds;
 mod identity;
 mod notify;
@@ -166,6 +167,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(sessions::secret))
         .routes(routes!(reviews::list))
         .routes(routes!(reviews::close))
+        .routes(routes!(events::listen))
         .routes(routes!(delegations::list, delegations::make))
         .routes(routes!(delegations::end))
         .routes(routes!(sessions::connections))
