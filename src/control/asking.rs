@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::access::{Caller, PrincipalName, RequestId, RequestState, Right, SessionId, TargetName};
+use crate::access::{
+    AccessRequest, Caller, PrincipalName, RequestId, RequestState, Right, SessionId, TargetName,
+};
 use crate::asking::{Ask, Asked, Declined, Desk, Verdict};
 use crate::secret::Secret;
 
@@ -71,13 +73,19 @@ impl Control {
         let request = status.request;
         Ok(Asked {
             approvers: names(self.deciders(&request)),
+            link: self.page(&request),
             request: request.id,
             duration: request.duration,
             reason: request.reason,
             again,
-            link: None,
             lapses_at: request.lapses_at,
         })
+    }
+
+    /// Where the request can be looked at and decided, if the configuration says where we are.
+    fn page(&self, request: &AccessRequest) -> Option<String> {
+        let base = self.link_base()?;
+        Some(format!("{base}/requests/{}", request.id))
     }
 
     /// Returns when the request is decided and, if it was granted, its session is open.

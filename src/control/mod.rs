@@ -65,6 +65,7 @@ use crate::telemetry::Metrics;
 use crate::tickets::Tickets;
 
 pub use crate::admission::ConnectionInfo;
+pub use crate::notify::inert;
 pub use crate::notify::slack::Signed as SlackCall;
 pub use crate::policy::{Action, Explanation, PolicyFile};
 pub use crate::store::{Answer as KeptAnswer, Place, Window};
@@ -238,6 +239,17 @@ impl Control {
     fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+
+    /// What links to pages begin with, if the configuration says it: without a slash at its end.
+    pub fn link_base(&self) -> Option<String> {
+        let base = self.telling.borrow().link_base.clone();
+        (!base.is_empty()).then_some(base)
+    }
+
+    /// Wall time, as it is kept.
+    pub fn time(&self) -> Timestamp {
+        self.now()
     }
 
     /// How people are told, as of now.

@@ -31,6 +31,20 @@ impl Rejection {
         }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What programs go by.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What people read.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// What was sent does not fit the API's document.
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid", detail)

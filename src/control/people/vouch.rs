@@ -40,6 +40,29 @@ impl Control {
             let problem = "the browser comes back to this machine: http://127.0.0.1:PORT/.. or http://[::1]:PORT/..";
             return Err(Error::Invalid(problem.to_owned()));
         }
+        self.begin_at(redirect).await
+    }
+
+    /// Begins a sign-in whose browser comes back to a page of ours.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the configuration does not say where people reach us;
+    /// [`Error::Provider`] if the provider does not answer.
+    pub async fn begin_here(&self, path: &str) -> Result<Begun, Error> {
+        let base = self.link_base().ok_or_else(|| {
+            let problem =
+                "the configuration does not say where people reach hallpass: notify.link_base";
+            Error::Invalid(problem.to_owned())
+        })?;
+        self.begin_at(&format!("{base}{path}")).await
+    }
+
+    /// Whether people may sign in with a provider in a browser that comes back to a page of ours.
+    pub fn has_provider(&self) -> bool {
+        self.identity.load().oidc.is_some() && self.link_base().is_some()
+    }
+
+    async fn begin_at(&self, redirect: &str) -> Result<Begun, Error> {
         let begun = self.oidc()?.begin_browser(redirect).await;
         let begun = begun.map_err(|error| unanswered(&error))?;
         let address = begun.address.clone();

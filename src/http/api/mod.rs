@@ -92,12 +92,17 @@ pub(super) struct ApiState {
 
 /// The API's routes. The throttle goes by `ConnectInfo<SocketAddr>`, which `serve` provides.
 pub fn router(parts: ApiParts) -> Router {
+    guarded(parts, Arc::default())
+}
+
+/// The same, with a throttle that others share.
+pub(super) fn guarded(parts: ApiParts, throttle: Arc<Throttle>) -> Router {
     let (routes, document) = documented();
     let state = ApiState {
         control: parts.control,
         endpoint: parts.endpoint,
         shutdown: parts.shutdown,
-        throttle: Arc::default(),
+        throttle,
         document: Bytes::from(document),
     };
     let no_store =
