@@ -187,6 +187,7 @@ mod tests {
     use axum::routing::get;
 
     use super::*;
+    use crate::http::types::Whoami;
 
     fn api(url: &str) -> Api {
         // The provider of the whole process: another test may have been first.
