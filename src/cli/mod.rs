@@ -14,6 +14,7 @@ mod delegate;
 mod demo;
 mod error;
 mod extend;
+mod frame;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod highlight;
 mod human;
@@ -37,6 +38,7 @@ mod settings;
 mod spans;
 mod strings;
 mod targets;
+mod terminal;
 mod token;
 mod user;
 mod welcome;

@@ -2,18 +2,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 use super::super::Done;
 use super::super::api::Api;
 use super::super::error::CliError;
 use super::super::requests::{granted_text, words};
+use super::super::terminal::{Input, Terminal, news};
 use super::act::Effect;
 use super::model::{Inbox, Message, Whose};
 use super::{BEFORE, keys, mine, view};
@@ -23,20 +20,19 @@ use crate::http::types::{Approve, Reason, RequestView, SessionView};
 
 /// How often the server is asked what waits.
 const POLL: Duration = Duration::from_secs(1);
-/// How often it is looked whether it is to end.
-const STILL: Duration = Duration::from_millis(250);
-/// What may wait to be looked at.
-const QUEUE: usize = 64;
 
 /// What comes in.
 enum News {
-    Key(KeyEvent),
-    /// The terminal has another size.
-    Resized,
+    Terminal(Input),
     Requests(Result<Vec<RequestView>, CliError>),
     Before(Whose, Vec<SessionView>),
     Decided(Message),
-    Stop(u8),
+}
+
+impl From<Input> for News {
+    fn from(input: Input) -> Self {
+        Self::Terminal(input)
+    }
 }
 
 /// What works beside the screen.
@@ -53,35 +49,22 @@ pub(super) async fn run(api: Api) -> Done {
     let me = api.whoami().await?.name;
     let mut inbox = Inbox::new(&me, mine(api.requests(false).await?));
     inbox.targets = api.targets().await?;
-    let (news, heard) = mpsc::channel(QUEUE);
+    let (news, heard) = news();
     let desk = Desk {
         api: Arc::new(api),
         news,
         look: Arc::default(),
     };
-    desk.listen()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, keys) = (Arc::clone(&stop), desk.news.clone());
-    // Also gives the terminal back when something panics.
-    let mut terminal = ratatui::try_init().map_err(CliError::Output)?;
-    let (reads, silent) = oneshot::channel::<()>();
-    // A thread that nobody has to wait for: of a terminal that has gone, reading never ends.
-    std::thread::spawn(move || {
-        let _reads = reads;
-        read_keys(&keys, &stopped);
-    });
+    let mut terminal = Terminal::take(&desk.news)?;
     let poll = tokio::spawn(desk.clone().poll());
     let ended = show(&mut terminal, inbox, &desk, heard).await;
     poll.abort();
-    stop.store(true, Ordering::Relaxed);
-    // Until it reads no more of what is typed; what comes then is for the shell.
-    let _ = tokio::time::timeout(2 * STILL, silent).await;
-    ratatui::restore();
+    terminal.give_back().await;
     ended.map_err(CliError::Output)
 }
 
 async fn show(
-    terminal: &mut DefaultTerminal,
+    terminal: &mut Terminal,
     mut inbox: Inbox,
     desk: &Desk,
     mut heard: mpsc::Receiver<News>,
@@ -99,7 +82,7 @@ async fn show(
             return Ok(0);
         };
         match news {
-            News::Key(key) => {
+            News::Terminal(Input::Key(key)) => {
                 let act = keys::act(key, inbox.keyboard());
                 match act.and_then(|act| inbox.act(act)) {
                     None => {}
@@ -111,52 +94,17 @@ async fn show(
                     }
                 }
             }
-            News::Resized => {}
+            News::Terminal(Input::Resized) => {}
+            News::Terminal(Input::Stop(code)) => return Ok(code),
             News::Requests(Ok(requests)) => inbox.arrived(mine(requests), clock.now()),
             News::Requests(Err(why)) => inbox.unanswered(told(&why)),
             News::Before(whose, sessions) => inbox.remembered(whose, sessions),
             News::Decided(message) => inbox.message = Some(message),
-            News::Stop(code) => return Ok(code),
-        }
-    }
-}
-
-/// Hands on what is typed, until it is to end.
-fn read_keys(news: &mpsc::Sender<News>, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let event = match event::poll(STILL) {
-            Ok(false) => continue,
-            Ok(true) => event::read(),
-            Err(error) => Err(error),
-        };
-        let heard = match event {
-            Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => News::Key(key),
-            Ok(Event::Resize(..)) => News::Resized,
-            Ok(_) => continue,
-            // The terminal has gone.
-            Err(_) => News::Stop(1),
-        };
-        let last = matches!(heard, News::Stop(_));
-        if news.blocking_send(heard).is_err() || last {
-            return;
         }
     }
 }
 
 impl Desk {
-    /// Hears the signals that end it.
-    fn listen(&self) -> Result<(), CliError> {
-        for (kind, number) in [(SignalKind::terminate(), 15), (SignalKind::hangup(), 1)] {
-            let mut signal = signal(kind).map_err(CliError::Output)?;
-            let news = self.news.clone();
-            tokio::spawn(async move {
-                signal.recv().await;
-                let _ = news.send(News::Stop(128 + number)).await;
-            });
-        }
-        Ok(())
-    }
-
     /// Asks every second, or at once when told to, what waits.
     async fn poll(self) {
         loop {
