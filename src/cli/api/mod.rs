@@ -1,16 +1,21 @@
 //! The REST API, as its client sees it: how calls are sent; the calls themselves are by noun.
 
+mod again;
 mod audit;
 mod client;
 mod people;
 mod requests;
 mod server;
 mod sessions;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 
-use reqwest::header::{HeaderMap, LINK};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::header::{HeaderMap, IF_MATCH, LINK};
+use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,10 +23,16 @@ use super::error::CliError;
 use super::settings::Settings;
 use crate::http::types::Problem;
 use crate::secret::Secret;
+use again::{Failed, KEY, Patience, Tries};
 use client::client;
 
 /// How long the server is asked to hold a long poll, in seconds.
 const POLL: u64 = 20;
+
+/// What rustls says of an answer that is no TLS.
+const NO_TLS: &str = "InvalidContentType";
+/// What hyper says of an answer that is no HTTP, as one in TLS is none.
+const NO_HTTP: &str = "invalid HTTP version";
 
 /// The body of a call that says all by its path.
 #[derive(Serialize)]
@@ -33,6 +44,7 @@ pub(super) struct Api {
     url: String,
     token: Option<Secret>,
     source_of_token: String,
+    patience: Patience,
 }
 
 impl Api {
@@ -54,7 +66,14 @@ impl Api {
             url,
             token,
             source_of_token: source_of_token.unwrap_or_default(),
+            patience: Patience::SOME,
         })
+    }
+
+    /// The same, but nothing is sent again: for who asks every second, or does not wait.
+    pub(super) fn impatient(mut self) -> Self {
+        self.patience = Patience::NONE;
+        self
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
@@ -83,6 +102,33 @@ impl Api {
             .await
     }
 
+    /// What creates something, once: the server knows by the key what it had before.
+    async fn create<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, CliError> {
+        let call = self.http.post(self.address(path)).json(body);
+        self.send(call.header(KEY, key())).await
+    }
+
+    /// What changes something, if it is still as it was `seen`.
+    async fn change<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        seen: Option<u64>,
+        body: &B,
+    ) -> Result<T, CliError> {
+        let call = self.http.post(self.address(path)).json(body);
+        match seen {
+            Some(version) => {
+                self.send(call.header(IF_MATCH, format!("\"{version}\"")))
+                    .await
+            }
+            None => self.send(call).await,
+        }
+    }
+
     fn address(&self, path: &str) -> String {
         format!("{}/api/v1/{path}", self.url)
     }
@@ -103,12 +149,46 @@ impl Api {
         self.document(response).await
     }
 
-    /// The answer, if it is a success.
+    /// The answer, if it is a success. What may be sent again, is.
     async fn respond(&self, request: RequestBuilder) -> Result<Response, CliError> {
-        let response = request.send().await.map_err(|error| self.failed(&error))?;
-        match response.status().is_success() {
+        self.respond_with(request, self.patience).await
+    }
+
+    async fn respond_with(
+        &self,
+        request: RequestBuilder,
+        patience: Patience,
+    ) -> Result<Response, CliError> {
+        let request = request.build().map_err(|error| self.failed(&error))?;
+        let mut tries = Tries::of(&request, patience);
+        loop {
+            let copy = request.try_clone().expect("no body of ours is a stream");
+            let failed = match self.attempt(copy).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => failed,
+            };
+            match tries.after(&failed) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(tries.verdict(failed, &self.url)),
+            }
+        }
+    }
+
+    async fn attempt(&self, request: Request) -> Result<Response, Failed> {
+        let answer = self.http.execute(request).await;
+        let response = answer.map_err(|error| Failed {
+            error: self.failed(&error),
+            status: None,
+            unsent: error.is_connect(),
+        })?;
+        let status = response.status();
+        match status.is_success() {
             true => Ok(response),
-            false => Err(self.refused(response).await),
+            false => Err(Failed {
+                error: self.refused(response).await,
+                status: Some(status),
+                unsent: false,
+            }),
         }
     }
 
@@ -153,12 +233,19 @@ impl Api {
         let (url, cause) = (self.url.clone(), innermost(error));
         if cause.contains("certificate") {
             CliError::Untrusted { url, cause }
+        } else if cause.contains(NO_TLS) || cause.contains(NO_HTTP) {
+            CliError::WrongScheme { url }
         } else if error.is_timeout() {
             CliError::TimedOut { url }
         } else {
             CliError::Unreachable { url, cause }
         }
     }
+}
+
+/// A key that no other call has.
+fn key() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }
 
 /// The path behind `/api/v1/` of the page that an answer links to.
@@ -177,88 +264,4 @@ fn innermost(error: &dyn Error) -> String {
         cause = deeper;
     }
     cause.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::Router;
-    use axum::http::header::AUTHORIZATION;
-    use axum::response::IntoResponse;
-    use axum::routing::get;
-
-    use super::*;
-    use crate::http::types::Whoami;
-
-    fn api(url: &str) -> Api {
-        // The provider of the whole process: another test may have been first.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Api::new(Settings {
-            url: url.into(),
-            token: Some((Secret::new("hpt_test"), "HALLPASS_TOKEN".into())),
-            ca: None,
-        })
-        .unwrap()
-    }
-
-    async fn stand_in(router: Router) -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        format!("http://{address}")
-    }
-
-    async fn whoami_against(router: Router) -> Result<Whoami, CliError> {
-        api(&stand_in(router).await).whoami().await
-    }
-
-    #[tokio::test]
-    async fn the_token_goes_into_the_header_and_the_document_comes_back() {
-        let router = Router::new().route(
-            "/api/v1/whoami",
-            get(|headers: HeaderMap| async move {
-                assert_eq!(headers[AUTHORIZATION], "Bearer hpt_test");
-                r#"{"name": "maya", "groups": ["engineers"], "added_later": 1}"#
-            }),
-        );
-        let whoami = whoami_against(router).await.unwrap();
-        assert_eq!(whoami.name.as_str(), "maya");
-    }
-
-    #[tokio::test]
-    async fn a_refusal_is_told_in_the_problems_words() {
-        let router = Router::new().fallback(|| async {
-            let body = r#"{"status": 409, "code": "conflict", "detail": "already denied"}"#;
-            (StatusCode::CONFLICT, body).into_response()
-        });
-        let error = whoami_against(router).await.unwrap_err();
-        assert_eq!(error.to_string(), "already denied");
-    }
-
-    #[tokio::test]
-    async fn an_unknown_token_is_told_by_where_it_came_from() {
-        let router = Router::new().fallback(|| async { StatusCode::UNAUTHORIZED });
-        let error = whoami_against(router).await.unwrap_err();
-        assert!(error.to_string().contains("HALLPASS_TOKEN"), "{error}");
-        assert!(!format!("{error:?} {error}").contains("hpt_test"));
-    }
-
-    #[tokio::test]
-    async fn some_other_server_is_not_taken_for_hallpass() {
-        for status in [StatusCode::OK, StatusCode::BAD_GATEWAY, StatusCode::FOUND] {
-            let router = Router::new().fallback(move || async move { (status, "<html>") });
-            let error = whoami_against(router).await.unwrap_err();
-            assert!(matches!(error, CliError::NotHallpass { .. }), "{error}");
-        }
-    }
-
-    #[tokio::test]
-    async fn when_nothing_answers_the_address_is_told() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
-        let error = api(&url).whoami().await.unwrap_err();
-        assert!(matches!(error, CliError::Unreachable { .. }), "{error:?}");
-        assert!(error.to_string().contains(&url), "{error}");
-        assert!(error.to_string().contains("refused"), "{error}");
-    }
 }

@@ -127,7 +127,7 @@ impl Api {
         &self,
         asked: &CreateToken,
     ) -> Result<NewToken, CliError> {
-        self.post("tokens", asked).await
+        self.create("tokens", asked).await
     }
 
     pub(in super::super) async fn revoke_token(&self, id: TokenId) -> Result<TokenView, CliError> {

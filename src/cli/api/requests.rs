@@ -1,6 +1,7 @@
 //! Requests, and who decides on them.
 
 use super::super::error::CliError;
+use super::again::Patience;
 use super::{Api, Nothing, POLL};
 use crate::access::{PrincipalName, RequestId};
 use crate::http::types::{
@@ -12,7 +13,7 @@ impl Api {
         &self,
         submission: &SubmitRequest,
     ) -> Result<RequestView, CliError> {
-        self.post("requests", submission).await
+        self.create("requests", submission).await
     }
 
     /// Pending requests, or all.
@@ -26,28 +27,38 @@ impl Api {
         self.get(&format!("requests/{id}")).await
     }
 
-    /// A request, once it is no longer pending or the server gets tired of waiting.
+    /// A request, once it is no longer pending or the server gets tired of waiting. A server that
+    /// restarts meanwhile is given time to come back.
     pub(in super::super) async fn poll_request(
         &self,
         id: RequestId,
     ) -> Result<RequestView, CliError> {
-        self.get(&format!("requests/{id}?wait={POLL}s")).await
+        let path = self.address(&format!("requests/{id}?wait={POLL}s"));
+        let call = self.with_token(self.http.get(path));
+        let response = self.respond_with(call, Patience::LONG).await?;
+        self.document(response).await
     }
 
+    /// Approves it, if it is still in the version that was `seen`.
     pub(in super::super) async fn approve(
         &self,
         id: RequestId,
+        seen: Option<u64>,
         body: &Approve,
     ) -> Result<Approved, CliError> {
-        self.post(&format!("requests/{id}/approve"), body).await
+        let path = format!("requests/{id}/approve");
+        self.change(&path, seen, body).await
     }
 
+    /// Denies it, if it is still in the version that was `seen`.
     pub(in super::super) async fn deny(
         &self,
         id: RequestId,
+        seen: Option<u64>,
         reason: &Reason,
     ) -> Result<RequestView, CliError> {
-        self.post(&format!("requests/{id}/deny"), reason).await
+        let path = format!("requests/{id}/deny");
+        self.change(&path, seen, reason).await
     }
 
     pub(in super::super) async fn withdraw(&self, id: RequestId) -> Result<RequestView, CliError> {
@@ -60,7 +71,7 @@ impl Api {
     }
 
     pub(in super::super) async fn delegate(&self, body: &Delegate) -> Result<Delegation, CliError> {
-        self.post("delegations", body).await
+        self.create("delegations", body).await
     }
 
     pub(in super::super) async fn end_delegation(

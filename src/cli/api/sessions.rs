@@ -16,14 +16,16 @@ impl Api {
             .await
     }
 
-    /// All sessions of somebody for a target, the newest first.
+    /// The last sessions of somebody for a target, the newest first: `most`, of 500 at most.
     pub(in super::super) async fn sessions_of(
         &self,
         principal: &PrincipalName,
         target: &TargetName,
+        most: usize,
     ) -> Result<Vec<SessionView>, CliError> {
         let query = [
             ("state", "all"),
+            ("limit", &most.to_string()),
             ("principal", principal.as_str()),
             ("target", target.as_str()),
         ];
@@ -44,7 +46,7 @@ impl Api {
         id: SessionId,
         body: &Extend,
     ) -> Result<RequestView, CliError> {
-        self.post(&format!("sessions/{id}/extend"), body).await
+        self.create(&format!("sessions/{id}/extend"), body).await
     }
 
     pub(in super::super) async fn secret(&self, id: SessionId) -> Result<SessionSecret, CliError> {

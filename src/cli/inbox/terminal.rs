@@ -9,12 +9,11 @@ use tokio::sync::{Notify, mpsc};
 use super::super::Done;
 use super::super::api::Api;
 use super::super::error::CliError;
-use super::super::requests::{granted_text, words};
+use super::super::requests::{as_it_is, granted_text, words};
 use super::super::terminal::{Input, Terminal, news};
-use super::act::Effect;
+use super::act::{Effect, Shown};
 use super::model::{Inbox, Message, Whose};
 use super::{BEFORE, keys, mine, view};
-use crate::access::RequestId;
 use crate::clock::Clock;
 use crate::http::types::{Approve, Reason, RequestView, SessionView};
 
@@ -123,8 +122,8 @@ impl Desk {
         tokio::spawn(async move {
             let message = match effect {
                 Effect::Quit | Effect::Refresh => None,
-                Effect::Approve(id, shorter) => Some(desk.approve(id, shorter).await),
-                Effect::Deny(id, reason) => Some(desk.deny(id, reason).await),
+                Effect::Approve(shown, shorter) => Some(desk.approve(shown, shorter).await),
+                Effect::Deny(shown, reason) => Some(desk.deny(shown, reason).await),
             };
             if let Some(message) = message {
                 let _ = desk.news.send(News::Decided(message)).await;
@@ -133,34 +132,40 @@ impl Desk {
         });
     }
 
-    async fn approve(&self, id: RequestId, shorter: Option<Duration>) -> Message {
+    async fn approve(&self, shown: Shown, shorter: Option<Duration>) -> Message {
         let body = Approve {
             duration: shorter.map(words),
         };
-        match self.api.approve(id, &body).await {
+        match self.api.approve(shown.id, Some(shown.version), &body).await {
             Ok(approved) => {
                 let text = granted_text(&approved, Clock::system().now());
                 Message::Good(anstream::adapter::strip_str(&text).to_string())
             }
-            Err(why) => Message::Bad(told(&why)),
+            Err(why) => self.refused(why, shown).await,
         }
     }
 
-    async fn deny(&self, id: RequestId, reason: String) -> Message {
-        match self.api.deny(id, &Reason { reason }).await {
+    async fn deny(&self, shown: Shown, reason: String) -> Message {
+        let (reason, seen) = (Reason { reason }, Some(shown.version));
+        match self.api.deny(shown.id, seen, &reason).await {
             Ok(denied) => Message::Good(format!(
                 "Denied: {} does not get {}.",
                 denied.requester, denied.target
             )),
-            Err(why) => Message::Bad(told(&why)),
+            Err(why) => self.refused(why, shown).await,
         }
+    }
+
+    /// Why it was not done; it comes anew with the next look.
+    async fn refused(&self, why: CliError, shown: Shown) -> Message {
+        let why = as_it_is(why, &self.api, shown.id).await;
+        Message::Bad(told(&why))
     }
 
     /// Looks for earlier sessions; if that fails, there is nothing to show.
     async fn remember(self, whose: Whose) {
-        let sessions = self.api.sessions_of(&whose.0, &whose.1).await;
-        if let Ok(mut sessions) = sessions {
-            sessions.truncate(BEFORE);
+        let sessions = self.api.sessions_of(&whose.0, &whose.1, BEFORE).await;
+        if let Ok(sessions) = sessions {
             let _ = self.news.send(News::Before(whose, sessions)).await;
         }
     }
@@ -169,4 +174,56 @@ impl Desk {
 /// What went wrong, in a line.
 fn told(error: &CliError) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::{get, post};
+
+    use super::super::super::api::testing::{api, stand_in};
+    use super::super::testing::request;
+    use super::*;
+    use crate::access::{PrincipalName, RequestState};
+
+    #[tokio::test]
+    async fn what_changed_since_it_was_shown_is_not_decided_and_it_is_told_how() {
+        let mut other = request(1);
+        let dana: PrincipalName = "dana".parse().unwrap();
+        other.version = 2;
+        other.state = RequestState::Denied {
+            by: dana,
+            on_behalf_of: None,
+            at: other.created_at,
+            reason: "use the replica".into(),
+        };
+        let (id, now) = (other.id, serde_json::to_string(&other).unwrap());
+        let decide = |headers: HeaderMap| async move {
+            assert_eq!(headers["if-match"], "\"1\"");
+            let body = r#"{"status": 412, "code": "changed", "detail": "it is in version 2 now"}"#;
+            (StatusCode::PRECONDITION_FAILED, body)
+        };
+        let router = Router::new()
+            .route(&format!("/api/v1/requests/{id}/approve"), post(decide))
+            .route(&format!("/api/v1/requests/{id}/deny"), post(decide))
+            .route(&format!("/api/v1/requests/{id}"), get(|| async { now }));
+        let desk = Desk {
+            api: Arc::new(api(&stand_in(router).await)),
+            news: news().0,
+            look: Arc::default(),
+        };
+        let shown = Shown { id, version: 1 };
+        let approved = desk.approve(shown, None).await;
+        for said in [approved, desk.deny(shown, "no".into()).await] {
+            let Message::Bad(text) = said else {
+                panic!("{said:?}");
+            };
+            assert!(
+                text.starts_with("it changed since you looked: it is denied"),
+                "{text}"
+            );
+            assert!(text.contains("by dana: use the replica"), "{text}");
+        }
+    }
 }

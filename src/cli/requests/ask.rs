@@ -31,13 +31,13 @@ Examples:
 pub(in super::super) struct RequestArgs {
     /// The target (`hallpass targets` lists them).
     target: TargetName,
-    /// For how long, from the approval on: 30m, 1h, \"1h 30m\".
+    /// For how long, from the approval on: 30m, 1h, "1h 30m".
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Duration,
     /// Why: approvers and auditors read it.
     #[arg(long)]
     reason: String,
-    /// When the session is to begin, if not at its approval: 2h, 22:00, \"2026-11-22 22:00\".
+    /// When the session is to begin, if not at its approval: 2h, 22:00, "2026-11-22 22:00".
     #[arg(long, value_name = "WHEN")]
     at: Option<Moment>,
     /// Take it at once, without an approval, where the policy lets you: everybody hears of it, and
@@ -104,23 +104,9 @@ async fn decided(api: &Api, mut request: RequestView) -> Result<RequestView, Cli
     let spinner = Spinner::start("{msg} · {elapsed}");
     while request.state == RequestState::Pending {
         spinner.say(&waits_for(&request));
-        request = polled(api, request.id).await?;
+        request = api.poll_request(request.id).await?;
     }
     Ok(request)
-}
-
-/// One long poll; a server that restarts in the middle of it is given time to come back.
-async fn polled(api: &Api, id: RequestId) -> Result<RequestView, CliError> {
-    const TRIES: u32 = 15;
-    for _ in 1..TRIES {
-        match api.poll_request(id).await {
-            Err(CliError::Unreachable { .. } | CliError::TimedOut { .. }) => {
-                tokio::time::sleep(Duration::from_secs(2)).await;
-            }
-            answer => return answer,
-        }
-    }
-    api.poll_request(id).await
 }
 
 fn submitted_line(request: &RequestView) -> String {

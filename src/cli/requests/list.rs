@@ -145,7 +145,7 @@ pub(in super::super) async fn show(global: &Global, args: &ShowArgs) -> Done {
     Ok(0)
 }
 
-fn show_text(request: &RequestView, now: Timestamp) -> String {
+pub(super) fn show_text(request: &RequestView, now: Timestamp) -> String {
     let at = |at: Timestamp| format!("{} ({})", clock_time(now, at), relative(now, at));
     let mut facts = vec![
         ("Request", request.id.to_string()),
@@ -168,6 +168,7 @@ fn show_text(request: &RequestView, now: Timestamp) -> String {
     add("Escalates", stage.and_then(|it| it.escalates_at).map(at));
     add("Lapses", pending.then(|| at(request.lapses_at)));
     add("State", (!pending).then(|| decided_text(request, now)));
+    add("Version", Some(request.version.to_string()));
     let line =
         |(name, value): (&str, String)| format!("{} {value}", paint(DIM, &format!("{name:<10}")));
     facts.into_iter().map(line).collect::<Vec<_>>().join("\n")
@@ -184,7 +185,7 @@ pub(in super::super) fn approval_text(approval: &Approval, now: Timestamp) -> St
     format!("{text} (stage {})", approval.stage)
 }
 
-fn decided_text(request: &RequestView, now: Timestamp) -> String {
+pub(super) fn decided_text(request: &RequestView, now: Timestamp) -> String {
     clean(&format!("{}, {}", request.state.name(), when(request, now)))
 }
 

@@ -1,6 +1,7 @@
 //! `hallpass request`, `requests`, `show`, `approve`, `deny`, `withdraw`.
 
 mod ask;
+mod changed;
 mod decide;
 mod list;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod testing;
 use std::time::Duration;
 
 pub(super) use ask::{RequestArgs, WithdrawArgs, follow, request, withdraw};
+pub(super) use changed::told as as_it_is;
 pub(super) use decide::{ApproveArgs, DenyArgs, approve, deny, granted_text};
 pub(super) use list::{RequestsArgs, ShowArgs, approval_text, length, list, show, stage};
 
