@@ -15,6 +15,7 @@ mod demo;
 mod error;
 mod events;
 mod extend;
+mod frame;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod highlight;
 mod human;
@@ -39,6 +40,7 @@ mod spans;
 mod stream;
 mod strings;
 mod targets;
+mod terminal;
 mod token;
 mod user;
 mod welcome;
@@ -62,7 +64,7 @@ type Done = Result<u8, CliError>;
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "hallpass", version, about = ABOUT, long_about = ABOUT, after_help = AFTER)]
-#[command(propagate_version = false, disable_help_subcommand = true)]
+#[command(propagate_version = false)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -85,7 +87,8 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of all commands")]
 struct Global {
-    /// How results are printed; json is the API's own documents, one value
+    /// How results are printed; json is the API's own documents, one value; csv is for commands that
+    /// say so
     #[arg(
         short,
         long,
