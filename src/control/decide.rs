@@ -35,6 +35,7 @@ impl Control {
         duration: Option<Duration>,
     ) -> Result<(RequestStatus, Option<SessionStatus>), Error> {
         let old = self.visible_request(caller, seen).await?;
+        let (old, extended) = self.with_session(old).await?;
         let (powers, now) = (self.powers(caller).await?, self.now());
         let voted = self.decide(&powers, &old, now, |approver| {
             old.clone().approve(approver, duration, now)
@@ -48,7 +49,7 @@ impl Control {
         };
         self.still_permitted(&voted, Some(now))
             .map_err(Error::Conflict)?;
-        let (request, session) = self.granted(voted, by, now).await?;
+        let (request, session) = self.granted(voted, extended, by, now)?;
         let opened = session_of(&session).clone();
         let change = Change {
             request: Some(Write::Changed(request.clone())),
@@ -62,20 +63,34 @@ impl Control {
         Ok((self.full_status(false, request), Some(session)))
     }
 
-    /// The session that the request becomes, or makes longer.
-    async fn granted(
+    /// The request, and the session that it would extend, if it would: since it was submitted, that
+    /// may have become longer.
+    async fn with_session(
         &self,
         request: AccessRequest,
+    ) -> Result<(AccessRequest, Option<Session>), Error> {
+        let Some(extends) = request.extends else {
+            return Ok((request, None));
+        };
+        let session = self.store.session(extends).await?;
+        let session = session.ok_or(Error::NotFound("session"))?;
+        let request = self.extending(request, &session).await?;
+        Ok((request, Some(session)))
+    }
+
+    /// The session that the request becomes, or makes longer.
+    fn granted(
+        &self,
+        request: AccessRequest,
+        extended: Option<Session>,
         by: Grantor,
         now: Timestamp,
     ) -> Result<(AccessRequest, Write<Session>), Error> {
-        let Some(extends) = request.extends else {
+        let Some(session) = extended else {
             let id = SessionId::from_random(random_id());
             let (request, session) = request.grant(by, id, now)?;
             return Ok((request, Write::New(session)));
         };
-        let session = self.store.session(extends).await?;
-        let session = session.ok_or(Error::NotFound("session"))?;
         let longest = self.longest(&request.target);
         let (request, session) = request.extend(by, session, longest, now)?;
         Ok((request, Write::Changed(session)))

@@ -418,3 +418,35 @@ async fn a_target_says_which_reasons_it_takes_but_only_to_those_who_may_ask() {
     let taken = control.submit(&caller("maya"), ask("INC-7 stuck")).await;
     assert_eq!(taken.unwrap().request.ticket.as_deref(), Some("INC-7"));
 }
+
+/// The usual policies, and this one.
+fn rules_and(policy: &str) -> super::Rules {
+    rules_of(&format!("{}\n{policy}", super::testing::POLICIES))
+}
+
+#[tokio::test]
+async fn a_policy_limits_how_long_a_session_is_with_all_its_extensions() {
+    let world = World::new();
+    world.control.set_rules(rules_and(
+        "@id(\"ninety-minutes\")
+         forbid (principal, action in [Action::\"request\", Action::\"extend\"], resource)
+         when { context has total && context.total > duration(\"90m\") };",
+    ));
+    let session = world.session().await;
+    let too_long = world.extend(session.id, 31 * MINUTE).await;
+    assert_eq!(text(too_long), "you may not have orders-ro for longer");
+    // Each of these two would do, but not both.
+    for _ in 0..2 {
+        let state = world.extend(session.id, 20 * MINUTE).await.unwrap();
+        assert_eq!(state, RequestState::Pending);
+    }
+    let requests = world.control.requests(&caller("dana"), true).await.unwrap();
+    let first = world.approve("dana", requests[0].request.id).await;
+    assert_eq!(first.unwrap().unwrap().length(), 80 * MINUTE);
+    let second = world.approve("dana", requests[1].request.id).await;
+    assert_eq!(
+        text(second),
+        "the policy no longer lets maya have orders-ro"
+    );
+    assert_eq!(world.stored(session.id).await.length(), 80 * MINUTE);
+}

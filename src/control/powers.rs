@@ -146,6 +146,7 @@ impl Control {
             context: Context {
                 now,
                 duration: Some(request.granted_duration()),
+                total: Some(request.total_duration()),
                 reason: Some(&request.reason),
                 ticket: request.ticket.as_deref(),
                 requester: Some(&request.requester),

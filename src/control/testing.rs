@@ -253,7 +253,7 @@ pub(crate) fn identity(key: &ServerKey) -> Identity {
 }
 
 /// Less than the built-in set: who owns a target decides on it, and nobody else.
-const POLICIES: &str = r#"
+pub(crate) const POLICIES: &str = r#"
 @id("engineers-request")
 permit (
   principal in Group::"engineers",
