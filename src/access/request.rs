@@ -153,6 +153,15 @@ impl AccessRequest {
             .fold(self.duration, Duration::min)
     }
 
+    /// The same for `duration` at most.
+    #[must_use]
+    pub fn shortened(&self, duration: Duration) -> Self {
+        Self {
+            duration: self.duration.min(duration),
+            ..self.clone()
+        }
+    }
+
     /// How long its session would be altogether, if it were granted now.
     pub fn total_duration(&self) -> Duration {
         let before = self.circumstances.before.unwrap_or_default();

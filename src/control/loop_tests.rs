@@ -450,3 +450,30 @@ async fn a_policy_limits_how_long_a_session_is_with_all_its_extensions() {
     );
     assert_eq!(world.stored(session.id).await.length(), 80 * MINUTE);
 }
+
+#[tokio::test]
+async fn an_approver_of_short_sessions_shortens_a_request_to_what_they_may_grant() {
+    let world = World::new();
+    world.control.set_rules(rules_and(
+        "@id(\"short\")
+         forbid (principal == Principal::\"dana\", action == Action::\"approve\", resource)
+         when { context has duration && context.duration > duration(\"30m\") };",
+    ));
+    let request = world.submit("maya").await;
+    let dana = caller("dana");
+    let seen = world.control.request(&dana, request).await.unwrap();
+    assert!(seen.may_decide && seen.request.duration == HOUR);
+    let refusal = "you may not approve orders-ro for so long; for 30m you may";
+    assert_eq!(text(world.approve("dana", request).await), refusal);
+    let cut = |minutes: u32| Some(minutes * MINUTE);
+    let longer = world.control.approve(&dana, request, cut(31)).await;
+    assert_eq!(text(longer), refusal);
+    let shorter = world.control.approve(&dana, request, cut(30)).await;
+    let (_, session) = shorter.unwrap();
+    assert_eq!(session.unwrap().session.length(), 30 * MINUTE);
+    let other = world.submit("noor").await;
+    world.control.deny(&dana, other, "no").await.unwrap();
+    let own = world.submit("noor").await;
+    let hers = world.approve("noor", own).await;
+    assert_eq!(text(hers), "nobody decides their own request");
+}

@@ -17,7 +17,7 @@ use super::grant::approved;
 use super::{Control, Error, RequestStatus, Seen, act, random_id, reason, to_the_end};
 
 /// Durations that somebody is told of who asked for one that is too long.
-const SHORTER: [u64; 7] = [8 * 3600, 4 * 3600, 2 * 3600, 3600, 1800, 900, 300];
+pub(super) const SHORTER: [u64; 7] = [8 * 3600, 4 * 3600, 2 * 3600, 3600, 1800, 900, 300];
 
 /// What somebody asks for.
 #[derive(Debug, Clone)]
