@@ -477,3 +477,69 @@ async fn an_approver_of_short_sessions_shortens_a_request_to_what_they_may_grant
     let hers = world.approve("noor", own).await;
     assert_eq!(text(hers), "nobody decides their own request");
 }
+
+impl World {
+    /// A session of maya's, an hour long, that begins in `wait`, if nothing is in its way.
+    async fn scheduled(&self, wait: Duration) -> Result<Session, Error> {
+        let ask = Ask {
+            starts_at: Some(self.clock.now() + wait),
+            ..Ask::new("orders-ro".parse().unwrap(), HOUR, "CHG-7")
+        };
+        let asked = self.control.submit(&caller("maya"), ask).await.unwrap();
+        let session = self.approve("dana", asked.request.id).await?;
+        Ok(session.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn what_is_scheduled_is_in_the_way_only_of_what_goes_on_at_the_same_time() {
+    let world = World::new();
+    let later = world.scheduled(2 * HOUR).await.unwrap();
+    let refused = world.scheduled(3 * HOUR - MINUTE).await;
+    let (start, end) = (later.starts_at, later.expires_at);
+    assert_eq!(
+        text(refused),
+        format!("maya already has a session for orders-ro from {start} to {end}")
+    );
+    world.scheduled(3 * HOUR).await.unwrap();
+    let now = world.session().await;
+    assert_eq!(world.admission.live_sessions(), 1);
+    // It may be extended up to there and no further.
+    let maya = caller("maya");
+    let requests = || world.control.requests(&maya, true);
+    world.extend(now.id, HOUR + MINUTE).await.unwrap();
+    let too_long = requests().await.unwrap()[0].request.id;
+    let refused = world.approve("dana", too_long).await;
+    assert!(text(refused).starts_with("maya already has a session"));
+    world.extend(now.id, HOUR).await.unwrap();
+    let longer = requests().await.unwrap()[0].request.id;
+    world.approve("dana", longer).await.unwrap();
+    // One takes over from the other.
+    world.pass(2 * HOUR);
+    world.control.patrol().await.unwrap();
+    assert_eq!(world.stored(now.id).await.state.name(), "expired");
+    assert_eq!(world.stored(later.id).await.state, SessionState::Active);
+    assert_eq!(world.admission.live_sessions(), 1);
+}
+
+#[tokio::test]
+async fn nothing_that_is_scheduled_keeps_anybody_from_breaking_the_glass() {
+    let world = World::new();
+    let later = world.scheduled(30 * MINUTE).await.unwrap();
+    let glass = world.break_glass("maya").await;
+    // Its start comes, but it waits until the other is over.
+    world.pass(31 * MINUTE);
+    let world = world.restart().await;
+    world.control.recover().await.unwrap();
+    world.control.patrol().await.unwrap();
+    assert_eq!(world.stored(glass).await.state, SessionState::Active);
+    assert_eq!(world.stored(later.id).await.state, SessionState::Scheduled);
+    world.pass(30 * MINUTE);
+    world.control.patrol().await.unwrap();
+    let begun = world.stored(later.id).await;
+    assert_eq!(
+        (begun.state, begun.expires_at),
+        (SessionState::Active, later.expires_at)
+    );
+    assert_eq!(world.admission.live_sessions(), 1);
+}
