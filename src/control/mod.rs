@@ -73,7 +73,7 @@ pub use error::Error;
 pub use explain::Question;
 pub use notices::Telling;
 pub use once::{Once, Repeat};
-pub use people::{Begun, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
+pub use people::{Begun, Guesses, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
 pub use secret::Granted;
@@ -169,6 +169,7 @@ pub struct Control {
     known: ArcSwap<Known>,
     failures: Failures,
     flows: Flows,
+    guesses: Guesses,
     gate: Gate,
     admission: Arc<Admission>,
     recorder: Recorder,
@@ -199,6 +200,7 @@ impl Control {
             known: ArcSwap::from_pointee(known),
             failures: Failures::default(),
             flows: Flows::default(),
+            guesses: Guesses::default(),
             gate: Gate::new(Arc::clone(&parts.admission)),
             admission: parts.admission,
             recorder: parts.recorder,
@@ -218,6 +220,11 @@ impl Control {
     #[cfg(test)]
     fn set_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
+    }
+
+    /// How often who guessed wrong.
+    pub fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     /// Counts transitions: changes whenever a request or a session did.

@@ -587,7 +587,9 @@ async fn with_provider() -> (World, StandIn) {
 
 /// A sign-in in a browser, for which the provider says this besides the nonce.
 async fn vouched(world: &World, provider: &StandIn, mut claims: Value) -> Result<Made, Error> {
-    let begun = world.control.begin_browser("http://127.0.0.1:1/callback");
+    let begun = world
+        .control
+        .begin_browser("http://127.0.0.1:1/callback", None);
     let begun = begun.await.unwrap();
     let address = reqwest::Url::parse(&begun.address).unwrap();
     let query: HashMap<_, _> = address.query_pairs().into_owned().collect();
@@ -657,15 +659,20 @@ async fn a_flow_is_ended_by_who_began_it_with_the_state_that_it_has() {
     let (world, provider) = with_provider().await;
     *provider.token.lock() = provider.signed(&provider.claims());
     let control = &world.control;
-    let begun = control.begin_browser("http://127.0.0.1:1/").await.unwrap();
+    let begun = control
+        .begin_browser("http://127.0.0.1:1/", None)
+        .await
+        .unwrap();
     let stranger = Secret::new("0".repeat(64));
     let refused = control.finish_browser(&stranger, "x", "code", peer()).await;
     assert!(is_refused(&refused));
     let refused = control.finish_browser(&begun.flow, "x", "code", peer());
     assert!(is_refused(&refused.await));
-    let elsewhere = control.begin_browser("https://evil.example.com/").await;
+    let elsewhere = control
+        .begin_browser("https://evil.example.com/", None)
+        .await;
     assert!(matches!(elsewhere, Err(Error::Invalid(_))));
-    let device = control.begin_device().await;
+    let device = control.begin_device(None).await;
     assert!(matches!(device, Err(Error::NoDeviceFlow)));
 }
 

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::super::{Control, Error, act, to_the_end};
 use super::failures::Failure;
 use super::flows::Flow;
@@ -32,45 +34,55 @@ pub struct Begun {
 
 impl Control {
     /// Begins a sign-in whose browser comes back to `redirect`, an address of this very machine.
+    /// Whoever begins it calls from `address`, where older ones may have to make room for it.
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is another's; [`Error::Provider`] if the provider does not answer.
-    pub async fn begin_browser(&self, redirect: &str) -> Result<Begun, Error> {
+    pub async fn begin_browser(
+        &self,
+        redirect: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Begun, Error> {
         if !is_loopback(redirect) {
             let problem = "the browser comes back to this machine: http://127.0.0.1:PORT/.. or http://[::1]:PORT/..";
             return Err(Error::Invalid(problem.to_owned()));
         }
-        let begun = self.oidc()?.begin_browser(redirect).await;
+        let oidc = self.oidc()?;
+        let place = self.flows.place(address);
+        let begun = oidc.begin_browser(redirect).await;
         let begun = begun.map_err(|error| unanswered(&error))?;
-        let address = begun.address.clone();
-        let flow = self.flows.keep(Flow::Browser(Box::new(begun)));
+        let there = begun.address.clone();
+        let flow = place.keep(|| Flow::Browser(Box::new(begun)));
         Ok(Begun {
             flow: flow.ok_or_else(too_many)?,
-            address,
+            address: there,
             whole_address: None,
             code: None,
             good: Duration::from_secs(600),
         })
     }
 
-    /// Begins a sign-in on another device.
+    /// Begins a sign-in on another device, for somebody at `address`.
     ///
     /// # Errors
     /// [`Error::NoDeviceFlow`]; [`Error::Provider`] if the provider does not answer.
-    pub async fn begin_device(&self) -> Result<Begun, Error> {
+    pub async fn begin_device(&self, address: Option<IpAddr>) -> Result<Begun, Error> {
         let oidc = self.oidc()?;
+        let place = self.flows.place(address);
         let device = oidc.begin_device().await.map_err(|error| match error {
             OidcError::NoDeviceFlow => Error::NoDeviceFlow,
             error => unanswered(&error),
         })?;
-        let (address, whole_address) = (device.address.clone(), device.whole_address.clone());
+        let (there, whole_address) = (device.address.clone(), device.whole_address.clone());
         let (code, good) = (device.code.clone(), device.good);
-        let awaited = tokio::spawn(async move { oidc.finish_device(&device).await });
-        let awaited = Arc::new(tokio::sync::Mutex::new(Some(awaited)));
-        let flow = self.flows.keep(Flow::Device(awaited));
+        let flow = place.keep(|| {
+            let awaited = tokio::spawn(async move { oidc.finish_device(&device).await });
+            let awaited = Some(AbortOnDropHandle::new(awaited));
+            Flow::Device(Arc::new(tokio::sync::Mutex::new(awaited)))
+        });
         Ok(Begun {
             flow: flow.ok_or_else(too_many)?,
-            address,
+            address: there,
             whole_address,
             code: Some(code),
             good,
@@ -243,7 +255,9 @@ fn unanswered(error: &OidcError) -> Error {
 }
 
 fn too_many() -> Error {
-    Error::Conflict("too many sign-ins have begun: try again in a few minutes".to_owned())
+    Error::Conflict(
+        "too many sign-ins have begun from there: try again in a few minutes".to_owned(),
+    )
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ pub(super) struct ApiState {
     pub(super) control: Arc<Control>,
     pub(super) endpoint: Arc<ArcSwap<Endpoint>>,
     pub(super) shutdown: CancellationToken,
-    pub(super) throttle: Arc<Throttle>,
+    pub(super) throttle: Throttle,
     /// The OpenAPI document.
     document: Bytes,
 }
@@ -93,10 +93,10 @@ pub(super) struct ApiState {
 pub fn router(parts: ApiParts) -> Router {
     let (routes, document) = documented();
     let state = ApiState {
+        throttle: Throttle(Arc::clone(&parts.control)),
         control: parts.control,
         endpoint: parts.endpoint,
         shutdown: parts.shutdown,
-        throttle: Arc::default(),
         document: Bytes::from(document),
     };
     let no_store =
