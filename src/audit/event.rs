@@ -385,7 +385,7 @@ pub enum Event {
         principal: PrincipalName,
         /// Who changed it.
         by: PrincipalName,
-        /// What: `password`, `reset`, `totp_on`, `totp_off`, `disabled`, `enabled` or `groups`.
+        /// What: `password`, `reset`, `totp_on`, `totp_off`, `disabled`, `enabled`, `groups` or `released`.
         change: String,
         /// Its groups since then, if it was those.
         #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -106,7 +106,7 @@ impl Control {
         Ok(())
     }
 
-    async fn lapse(&self, old: AccessRequest) -> Result<(), Error> {
+    pub(super) async fn lapse(&self, old: AccessRequest) -> Result<(), Error> {
         let now = self.now();
         let Some(new) = old.lapse(now) else {
             return Ok(());

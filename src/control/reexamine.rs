@@ -26,8 +26,9 @@ impl Control {
     ) -> Result<usize, Error> {
         let rules = Arc::new(rules);
         self.rules.store(Arc::clone(&rules));
-        self.identity.store(Arc::new(identity));
+        let before = self.identity.swap(Arc::new(identity));
         let old = self.known();
+        self.pass_names_on(&before).await?;
         self.look_around().await?;
         let new = self.known();
         self.review_some(|session| {
@@ -35,6 +36,18 @@ impl Control {
             revoke || old.get(name) != new.get(name) || !rules.targets.contains_key(target)
         })
         .await
+    }
+
+    /// Names of accounts that the configuration has taken, or given back, are somebody else's now.
+    async fn pass_names_on(&self, before: &Identity) -> Result<(), Error> {
+        let now = self.identity.load_full();
+        for account in self.store.accounts().await? {
+            let configured = |it: &Identity| it.directory.named(account.name.as_str()).is_some();
+            if configured(before) != configured(&now) {
+                self.pass_on(&account.name, &hallpass()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Asks the policy again for every live session, or those of one holder, as it was asked when

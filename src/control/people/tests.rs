@@ -12,12 +12,12 @@ use super::super::testing::{HOUR, World, at, caller, identity, rules, token};
 use super::super::{
     Ask, Error, FrontDesk, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn,
 };
-use crate::access::{Caller, Right, Scope, SessionState, TokenOrigin};
+use crate::access::{Caller, Right, Scope, Session, SessionState, TokenOrigin};
 use crate::asking::Desk;
 use crate::audit::Event;
-use crate::identity::StandIn;
+use crate::identity::{Directory, Entry, StandIn, hash};
 use crate::secret::{Secret, ServerKey};
-use crate::store::{AccountChange, Accounts};
+use crate::store::{AccountChange, Accounts, Delegations, Filter, Store};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -499,6 +499,7 @@ async fn a_reset_takes_the_old_password_the_tokens_and_if_asked_the_second_facto
     world.second_factor(&zoe).await;
     let (control, ada) = (&world.control, caller("ada"));
     let (account, setup) = control.reset_account(&ada, "zoe", true).await.unwrap();
+    let setup = setup.unwrap();
     assert!(!account.totp);
     assert!(world.who(&made.secret).await.is_none());
     assert!(is_refused(&world.sign_in(ask("zoe", PASSWORD, None)).await));
@@ -639,19 +640,139 @@ async fn a_name_does_not_pass_from_one_subject_to_another_nor_from_us_to_a_provi
     vouched(&world, &provider, provider.claims()).await.unwrap();
     let mut other = provider.claims();
     other["sub"] = json!("43");
-    assert!(is_refused(&vouched(&world, &provider, other).await));
     world.add("eve", &[]).await;
-    for name in ["eve", "EVE", "maya", "a~b"] {
+    let named = |name: &str| {
         let mut claims = provider.claims();
         claims["preferred_username"] = json!(name);
+        claims
+    };
+    for (claims, says, recorded) in [
+        (
+            other,
+            "`hallpass user reset zoe`",
+            "bound to another issuer",
+        ),
+        (named("eve"), "sets `name_claim`", "an account's that"),
+        (named("EVE"), "sets `name_claim`", "an account's that"),
+        (named("maya"), "[principals.maya]", "of the configuration"),
+    ] {
         let refused = vouched(&world, &provider, claims).await;
-        assert!(is_refused(&refused), "{name}");
+        let Err(Error::Forbidden(told)) = refused else {
+            panic!("{recorded}: {refused:?}");
+        };
+        assert!(told.contains(says), "{told}");
+        let audit = format!("{:?}", world.audit());
+        assert!(audit.contains(recorded), "{recorded}: {audit}");
     }
+    assert!(is_refused(&vouched(&world, &provider, named("a~b")).await));
     let ada = caller("ada");
     let control = &world.control;
     control.disable_account(&ada, "zoe", true).await.unwrap();
     let disabled = vouched(&world, &provider, provider.claims()).await;
     assert!(is_refused(&disabled));
+}
+
+/// What somebody has whose name is about to become another's: a token, an open session.
+async fn holdings(world: &World, name: &str, who: &Caller) -> (Secret, Session) {
+    let control = &world.control;
+    let token = control.make_token(who, wanted(None)).await.unwrap();
+    let ask = Ask::new("orders-ro".parse().unwrap(), HOUR, "x");
+    let asked = control.submit(who, ask.clone()).await.unwrap();
+    let dana = caller("dana");
+    let approved = control.approve(&dana, asked.request.id, None).await;
+    let session = approved.unwrap().1.unwrap().session;
+    control.submit(who, ask).await.unwrap();
+    let until = world.clock.now() + HOUR;
+    control.delegate(who, &dana.name, until).await.unwrap();
+    assert_eq!(session.principal.as_str(), name);
+    (token.secret, session)
+}
+
+async fn all_is_over(world: &World, (token, session): &(Secret, Session)) {
+    assert!(world.who(token).await.is_none(), "the token is void");
+    let session = world.store.session(session.id).await.unwrap().unwrap();
+    assert_eq!(session.state.name(), "revoked");
+    let open = Filter {
+        open_only: true,
+        ..Filter::default()
+    };
+    assert!(world.store.requests(&open).await.unwrap().is_empty());
+    let (holder, now) = (&session.principal, world.clock.now());
+    let delegations = world.store.delegations(holder, now).await.unwrap();
+    assert!(delegations.is_empty());
+}
+
+#[tokio::test]
+async fn an_account_inherits_nothing_from_the_principal_who_had_its_name() {
+    let world = World::new();
+    let held = holdings(&world, "maya", &caller("maya")).await;
+    let others = ["ada", "dana"].map(|name| Entry {
+        principal: caller(name).principal,
+        email: None,
+        token_sha256: hash(&token(name)),
+        mfa: false,
+    });
+    let without = || Identity {
+        directory: Directory::new(others.clone()),
+        ..identity(&ServerKey::from_bytes([7; 32]))
+    };
+    let control = &world.control;
+    control
+        .replace_rules(rules(), without(), false)
+        .await
+        .unwrap();
+    let maya = world.settle("maya", &["engineers"]).await;
+    all_is_over(&world, &held).await;
+    // And the other way round.
+    let maya = world.who(&maya.secret).await.unwrap();
+    let held = holdings(&world, "maya", &maya).await;
+    let with = identity(&ServerKey::from_bytes([7; 32]));
+    control.replace_rules(rules(), with, false).await.unwrap();
+    all_is_over(&world, &held).await;
+    let both = control.make_token(&caller("maya"), wanted(None)).await;
+    assert!(matches!(both, Err(Error::Conflict(_))));
+}
+
+#[tokio::test]
+async fn an_administrator_lets_go_of_a_name_for_the_next_whom_the_provider_calls_so() {
+    let (world, provider) = with_provider().await;
+    let engineer = |subject: &str| {
+        let mut claims = provider.claims();
+        claims["groups"] = json!(["engineers"]);
+        claims["sub"] = json!(subject);
+        claims
+    };
+    let made = vouched(&world, &provider, engineer("42")).await.unwrap();
+    let zoe = world.who(&made.secret).await.unwrap();
+    let held = holdings(&world, "zoe", &zoe).await;
+    let control = &world.control;
+    let released = control.reset_account(&caller("ada"), "zoe", false).await;
+    assert!(released.unwrap().1.is_none(), "there is no password");
+    all_is_over(&world, &held).await;
+    assert!(world.who(&made.secret).await.is_none());
+    vouched(&world, &provider, engineer("43")).await.unwrap();
+    let former = vouched(&world, &provider, engineer("42")).await;
+    assert!(matches!(former, Err(Error::Forbidden(_))));
+}
+
+#[tokio::test]
+async fn tokens_shown_to_the_proxy_are_not_looked_at_after_too_many_wrong_ones() {
+    let world = World::new();
+    let desk = FrontDesk(Arc::clone(&world.control));
+    let [guesser, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from);
+    for _ in 0..40 {
+        let right = desk.identify("maya", &token("maya"), guesser).await;
+        assert!(right.is_some(), "who is right is not counted");
+    }
+    for _ in 0..30 {
+        let wrong = Secret::new("a guess");
+        assert!(desk.identify("maya", &wrong, guesser).await.is_none());
+    }
+    let right = desk.identify("maya", &token("maya"), guesser).await;
+    assert!(right.is_none());
+    assert!(world.control.guesses().wait(guesser).is_some());
+    let right = desk.identify("maya", &token("maya"), other).await;
+    assert!(right.is_some());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::reexamine::hallpass;
 use super::super::{Control, Error, act, to_the_end};
 use super::failures::Failure;
 use super::flows::Flow;
@@ -195,16 +196,23 @@ impl Control {
             Err(_) => Err(StoreError::Conflict("in the configuration".to_owned())),
         };
         if let Err(StoreError::Conflict(_)) = kept {
-            tracing::warn!(principal = %name, "a provider vouches for a name that is somebody else's here, or disabled");
-            let reason = "the name is somebody else's here, or disabled";
+            let obstacle = Obstacle::of(&account, before.as_ref());
             let failure = Failure {
-                principal: Some(name),
+                principal: Some(name.clone()),
                 how,
-                reason,
+                reason: obstacle.recorded(),
             };
-            return Err(self.refuse_now(failure, address).await);
+            tracing::warn!(principal = %name, reason = failure.reason, "a provider vouches for somebody who cannot sign in");
+            let refused = self.refuse_now(failure, address).await;
+            return Err(obstacle.told(&name).map_or(refused, Error::Forbidden));
         }
         kept?;
+        if before
+            .as_ref()
+            .is_none_or(|before| before.subject.is_none())
+        {
+            self.pass_on(&name, &hallpass()).await?;
+        }
         self.look_around().await?;
         self.deliver().await?;
         tracing::info!(principal = %name, mfa = new.token.mfa, how = how.name(), "signed in");
@@ -226,6 +234,51 @@ impl Control {
             reason,
         };
         self.refuse_now(failure, address).await
+    }
+}
+
+/// Why somebody cannot sign in for whom a provider vouches.
+#[derive(Clone, Copy)]
+enum Obstacle {
+    Configured,
+    OtherKind,
+    OtherSubject,
+    Disabled,
+}
+
+impl Obstacle {
+    /// What is in the way of `account`, which was `before`.
+    fn of(account: &Account, before: Option<&Account>) -> Self {
+        match before {
+            None => Self::Configured,
+            Some(before) if before.kind != account.kind => Self::OtherKind,
+            Some(before) if before.disabled_at.is_some() => Self::Disabled,
+            Some(before) if before.subject != account.subject => Self::OtherSubject,
+            Some(_) => Self::Configured,
+        }
+    }
+
+    fn recorded(self) -> &'static str {
+        match self {
+            Self::Configured => "the name is a principal's of the configuration",
+            Self::OtherKind => "the name is an account's that the provider does not vouch for",
+            Self::OtherSubject => "the name is bound to another issuer and subject",
+            Self::Disabled => "the account is disabled",
+        }
+    }
+
+    /// What to say to them: who they are to the provider, they have proved.
+    fn told(self, name: &PrincipalName) -> Option<String> {
+        let what_to_do = match self {
+            Self::Disabled => return None,
+            Self::Configured => "takes [principals.NAME] out of the configuration",
+            Self::OtherKind => "has the provider call you something else, or sets `name_claim`",
+            Self::OtherSubject => "lets go of it with `hallpass user reset NAME`",
+        };
+        let what_to_do = what_to_do.replace("NAME", name.as_str());
+        Some(format!(
+            "the provider calls you {name}, which is somebody else's name here: if it is to be yours, an administrator {what_to_do}"
+        ))
     }
 }
 
