@@ -118,7 +118,8 @@ impl Place<'_> {
     /// the place meanwhile; then `begin` is not called.
     pub(super) fn keep(self, begin: impl FnOnce() -> Flow) -> Option<Secret> {
         let mut flows = self.flows.0.lock();
-        flows.get_mut(&key(&self.secret))?.flow = begin();
+        let begun = flows.get_mut(&key(&self.secret))?;
+        begun.flow = begin();
         Some(self.secret.clone())
     }
 }
