@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::testing::{HOUR, World, caller, rules, rules_of};
+use super::testing::{HOUR, World, caller, rules, rules_and, rules_of};
 use super::{Ask, Control, Error};
 use crate::access::{
     Approval, ReasonRule, RequestId, RequestState, Session, SessionId, SessionState, Stage,
@@ -417,11 +417,6 @@ async fn a_target_says_which_reasons_it_takes_but_only_to_those_who_may_ask() {
     assert!(matches!(stranger, Err(Error::NotFound(_))));
     let taken = control.submit(&caller("maya"), ask("INC-7 stuck")).await;
     assert_eq!(taken.unwrap().request.ticket.as_deref(), Some("INC-7"));
-}
-
-/// The usual policies, and this one.
-fn rules_and(policy: &str) -> super::Rules {
-    rules_of(&format!("{}\n{policy}", super::testing::POLICIES))
 }
 
 #[tokio::test]

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{AccessRequest, Caller, Principal, PrincipalName, RequestKind, SessionId};
+use crate::access::{
+    AccessRequest, Caller, Principal, PrincipalKind, PrincipalName, RequestId, RequestKind,
+    SessionId,
+};
 use crate::audit::Event;
 use crate::clock;
 use crate::notify::{Channel, Delivery, Failure, Kind, Notice, Slack};
@@ -208,6 +211,7 @@ impl Control {
             return Ok(None);
         };
         let request = self.store.request(letter.request).await?;
+        let request = request.filter(|request| concerns_others(&letter.act.event, request));
         Ok(request.map(|request| self.write(letter, told, request)))
     }
 
@@ -239,9 +243,13 @@ impl Control {
     /// Whom a mail goes to: who may decide what is asked, who asked for what was decided.
     async fn recipients(&self, notice: &Notice) -> Result<Vec<String>, Error> {
         let people = self.people_with_mail().await?;
-        let concerned = people
-            .into_iter()
-            .filter(|(principal, _)| self.concerns(notice, principal));
+        let asked = match notice.kind.asks() {
+            true => self.asked_to_decide(notice.request).await?,
+            false => BTreeSet::new(),
+        };
+        let concerned = people.into_iter().filter(|(principal, _)| {
+            asked.contains(&principal.name) || self.concerns(notice, principal)
+        });
         let addresses = concerned.map(|(_, email)| email);
         let all: BTreeSet<String> = addresses.chain(self.telling().recipients.clone()).collect();
         Ok(all.into_iter().collect())
@@ -250,7 +258,7 @@ impl Control {
     fn concerns(&self, notice: &Notice, principal: &Principal) -> bool {
         let own = principal.name == notice.who;
         match notice.kind {
-            Kind::Submitted | Kind::Escalated | Kind::BreakGlass => {
+            Kind::BreakGlass => {
                 let caller = Caller {
                     // They could.
                     mfa: true,
@@ -261,8 +269,30 @@ impl Control {
             Kind::Approved | Kind::Denied | Kind::Lapsed | Kind::Extended | Kind::Revoked => {
                 own && notice.by.as_deref() != Some(notice.who.as_str())
             }
+            Kind::Submitted | Kind::NextStage | Kind::Escalated => false,
             Kind::Withdrawn | Kind::Expired | Kind::Test => false,
         }
+    }
+
+    /// Who may decide on a request now: those of its stage, and to whom they delegated that.
+    async fn asked_to_decide(&self, request: RequestId) -> Result<BTreeSet<PrincipalName>, Error> {
+        let Some(request) = self.store.request(request).await? else {
+            return Ok(BTreeSet::new());
+        };
+        let deciders = self.deciders(&request);
+        let known = self.known();
+        let mut asked: BTreeSet<_> = deciders.iter().cloned().collect();
+        for from in &deciders {
+            let delegations = self.store.delegations(from, self.now()).await?;
+            let theirs = delegations.into_iter().filter(|it| it.from == *from);
+            asked.extend(theirs.map(|it| it.to).filter(|to| {
+                let person = |it: &Principal| it.kind == PrincipalKind::Person;
+                known.get(to).is_some_and(person)
+                    && *to != request.requester
+                    && !request.chain.has(to)
+            }));
+        }
+        Ok(asked)
     }
 
     /// Everybody whom mail reaches, of the configuration and of the accounts.
@@ -307,6 +337,10 @@ fn told(act: &Act) -> Option<Told> {
         } => return None,
         Event::RequestSubmitted { .. } => plain(Kind::Submitted),
         Event::RequestEscalated { .. } => plain(Kind::Escalated),
+        Event::RequestStageApproved { by, .. } => Told {
+            by: Some(by.to_string()),
+            ..plain(Kind::NextStage)
+        },
         Event::RequestApproved {
             by,
             policies,
@@ -354,6 +388,14 @@ fn told(act: &Act) -> Option<Told> {
         },
         _ => return None,
     })
+}
+
+/// Whether an act is anybody's business: of the approvals in a stage, only that which filled it.
+fn concerns_others(event: &Event, request: &AccessRequest) -> bool {
+    match event {
+        Event::RequestStageApproved { by, stage, .. } => request.chain.was_filled_by(by, *stage),
+        _ => true,
+    }
 }
 
 /// How long to wait after so many failures: longer each time, never twice the same.

@@ -253,7 +253,7 @@ pub(crate) fn identity(key: &ServerKey) -> Identity {
 }
 
 /// Less than the built-in set: who owns a target decides on it, and nobody else.
-pub(crate) const POLICIES: &str = r#"
+const POLICIES: &str = r#"
 @id("engineers-request")
 permit (
   principal in Group::"engineers",
@@ -295,6 +295,11 @@ permit (principal in Group::"admins", action == Action::"administer", resource);
 
 pub(crate) fn rules() -> Rules {
     rules_of(POLICIES)
+}
+
+/// The usual policies, and this one.
+pub(crate) fn rules_and(policy: &str) -> Rules {
+    rules_of(&format!("{POLICIES}\n{policy}"))
 }
 
 /// The usual targets under other policies.
