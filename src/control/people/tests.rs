@@ -869,6 +869,11 @@ async fn a_right_password_without_the_second_factor_is_not_told_from_a_wrong_one
     let failed = world.audit_types();
     let failed = failed.iter().filter(|it| *it == "sign_in_failed");
     assert_eq!(failed.count(), 2, "both are recorded");
+    let metrics = String::from_utf8(world.metrics.encode()).unwrap();
+    for line in ["result=\"refused\"} 2", "result=\"done\"} 1"] {
+        let line = format!("hallpass_sign_ins_total{{how=\"password\",{line}");
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
 }
 
 #[tokio::test]

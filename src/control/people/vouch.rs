@@ -215,6 +215,7 @@ impl Control {
         }
         self.look_around().await?;
         self.deliver().await?;
+        self.metrics.sign_in(how.name(), true);
         tracing::info!(principal = %name, mfa = new.token.mfa, how = how.name(), "signed in");
         if before.is_some_and(|before| before.groups != account.groups) {
             self.review_sessions(Some(&name)).await?;
