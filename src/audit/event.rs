@@ -61,6 +61,9 @@ pub enum Event {
     Started {
         /// hallpass's own version.
         version: String,
+        /// What the configuration was read from that is in force.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<ConfigurationFile>,
     },
     /// hallpass ended in good order.
     Stopped,
