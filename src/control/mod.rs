@@ -85,6 +85,7 @@ pub use window::Placed;
 
 use gate::Gate;
 use people::{Failures, Flows, Known, within_scope};
+use reexamine::Owed;
 
 /// The longest reason of a denial or a revocation, in bytes.
 const MAX_REASON: usize = 2_000;
@@ -167,6 +168,8 @@ pub struct Control {
     identity: ArcSwap<Identity>,
     /// Everybody, as [`Control::look_around`] saw them last.
     known: ArcSwap<Known>,
+    /// What a reload that failed has left to do.
+    owed: Mutex<Owed>,
     failures: Failures,
     flows: Flows,
     guesses: Guesses,
@@ -198,6 +201,7 @@ impl Control {
             rules: ArcSwap::from_pointee(parts.rules),
             identity: ArcSwap::from_pointee(parts.identity),
             known: ArcSwap::from_pointee(known),
+            owed: Mutex::default(),
             failures: Failures::default(),
             flows: Flows::default(),
             guesses: Guesses::default(),
