@@ -1,6 +1,6 @@
 //! From the outbox of notices to people: who is told what, and when it is tried again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,18 +9,15 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{
-    AccessRequest, Caller, Principal, PrincipalKind, PrincipalName, RequestId, RequestKind,
-    SessionId,
-};
+use crate::access::{AccessRequest, PrincipalName, RequestKind, SessionId};
 use crate::audit::Event;
 use crate::clock;
 use crate::notify::{Channel, Delivery, Failure, Kind, Notice, Slack};
-use crate::policy::Action;
 use crate::store::{Act, Letter};
 
 use super::{Control, Error};
 
+mod recipients;
 #[cfg(test)]
 mod tests;
 
@@ -238,77 +235,6 @@ impl Control {
 
     pub(super) fn link(&self, path: &str) -> String {
         format!("{}/{path}", self.telling().link_base)
-    }
-
-    /// Whom a mail goes to: who may decide what is asked, who asked for what was decided.
-    async fn recipients(&self, notice: &Notice) -> Result<Vec<String>, Error> {
-        let people = self.people_with_mail().await?;
-        let asked = match notice.kind.asks() {
-            true => self.asked_to_decide(notice.request).await?,
-            false => BTreeSet::new(),
-        };
-        let concerned = people.into_iter().filter(|(principal, _)| {
-            asked.contains(&principal.name) || self.concerns(notice, principal)
-        });
-        let addresses = concerned.map(|(_, email)| email);
-        let all: BTreeSet<String> = addresses.chain(self.telling().recipients.clone()).collect();
-        Ok(all.into_iter().collect())
-    }
-
-    fn concerns(&self, notice: &Notice, principal: &Principal) -> bool {
-        let own = principal.name == notice.who;
-        match notice.kind {
-            Kind::BreakGlass => {
-                let caller = Caller {
-                    // They could.
-                    mfa: true,
-                    ..Caller::new(principal.clone())
-                };
-                !own && self.may(&caller, Action::Approve, &notice.target)
-            }
-            Kind::Approved | Kind::Denied | Kind::Lapsed | Kind::Extended | Kind::Revoked => {
-                own && notice.by.as_deref() != Some(notice.who.as_str())
-            }
-            Kind::Submitted | Kind::NextStage | Kind::Escalated => false,
-            Kind::Withdrawn | Kind::Expired | Kind::Test => false,
-        }
-    }
-
-    /// Who may decide on a request now: those of its stage, and to whom they delegated that.
-    async fn asked_to_decide(&self, request: RequestId) -> Result<BTreeSet<PrincipalName>, Error> {
-        let Some(request) = self.store.request(request).await? else {
-            return Ok(BTreeSet::new());
-        };
-        let deciders = self.deciders(&request);
-        let known = self.known();
-        let mut asked: BTreeSet<_> = deciders.iter().cloned().collect();
-        for from in &deciders {
-            let delegations = self.store.delegations(from, self.now()).await?;
-            let theirs = delegations.into_iter().filter(|it| it.from == *from);
-            asked.extend(theirs.map(|it| it.to).filter(|to| {
-                let person = |it: &Principal| it.kind == PrincipalKind::Person;
-                known.get(to).is_some_and(person)
-                    && *to != request.requester
-                    && !request.chain.has(to)
-            }));
-        }
-        Ok(asked)
-    }
-
-    /// Everybody whom mail reaches, of the configuration and of the accounts.
-    pub(super) async fn people_with_mail(&self) -> Result<Vec<(Principal, String)>, Error> {
-        let accounts = self.store.accounts().await?;
-        let accounts = accounts.into_iter().filter_map(|account| {
-            let email = account.email.clone()?;
-            let active = account.disabled_at.is_none();
-            active.then(|| (account.principal(), email))
-        });
-        let identity = self.identity.load();
-        let configured = identity.directory.entries().iter().filter_map(|entry| {
-            let email = entry.email.clone()?;
-            Some((entry.principal.clone(), email))
-        });
-        Ok(configured.chain(accounts).collect())
     }
 }
 
