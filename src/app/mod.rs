@@ -302,6 +302,7 @@ impl Parts {
         let (recorder, writer) = Recorder::start(&settings, clock.clone(), Arc::clone(&metrics))?;
         let started = Event::Started {
             version: env!("CARGO_PKG_VERSION").into(),
+            files: parts::files(config, &policies),
         };
         recorder.record(&started).await?;
 

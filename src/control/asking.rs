@@ -25,8 +25,19 @@ pub struct FrontDesk(pub Arc<Control>);
 #[async_trait]
 impl Desk for FrontDesk {
     async fn identify(&self, name: &str, token: &Secret, address: IpAddr) -> Option<Caller> {
+        let guesses = self.0.guesses();
+        // In the same words as a wrong one: who must wait learns nothing of what they guess.
+        if guesses.wait(address).is_some() {
+            tracing::info!(peer = %address, "an access token is not looked at after too many wrong ones");
+            return None;
+        }
+        // Counted before it is looked at: any number at once are as many guesses.
+        guesses.wrong(address);
         let caller = self.0.authenticate(token, Some(address)).await;
         let caller = caller.inspect_err(|error| tracing::warn!(%error, "reading a token"));
+        if !matches!(caller, Ok(None)) {
+            guesses.right(address);
+        }
         caller
             .ok()
             .flatten()

@@ -76,7 +76,7 @@ pub use events::{Heard, Listener, Mark};
 pub use explain::Question;
 pub use notices::Telling;
 pub use once::{Once, Repeat};
-pub use people::{Begun, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
+pub use people::{Begun, Guesses, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
 pub use secret::Granted;
@@ -89,6 +89,7 @@ pub use window::Placed;
 use events::Events;
 use gate::Gate;
 use people::{Failures, Flows, Known, within_scope};
+use reexamine::Owed;
 
 /// The longest reason of a denial or a revocation, in bytes.
 const MAX_REASON: usize = 2_000;
@@ -171,8 +172,11 @@ pub struct Control {
     identity: ArcSwap<Identity>,
     /// Everybody, as [`Control::look_around`] saw them last.
     known: ArcSwap<Known>,
+    /// What a reload that failed has left to do.
+    owed: Mutex<Owed>,
     failures: Failures,
     flows: Flows,
+    guesses: Guesses,
     gate: Gate,
     admission: Arc<Admission>,
     recorder: Recorder,
@@ -202,8 +206,10 @@ impl Control {
             rules: ArcSwap::from_pointee(parts.rules),
             identity: ArcSwap::from_pointee(parts.identity),
             known: ArcSwap::from_pointee(known),
+            owed: Mutex::default(),
             failures: Failures::default(),
             flows: Flows::default(),
+            guesses: Guesses::default(),
             gate: Gate::new(Arc::clone(&parts.admission)),
             admission: parts.admission,
             recorder: parts.recorder,
@@ -224,6 +230,11 @@ impl Control {
     #[cfg(test)]
     fn set_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
+    }
+
+    /// How often who guessed wrong.
+    pub fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     /// Counts transitions: changes whenever a request or a session did.

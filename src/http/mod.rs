@@ -22,7 +22,6 @@ pub use serve::{Tls, serve};
 /// The REST API, and the pages; `tls` says whether they are served by TLS. What the one has no
 /// route for, the other answers.
 pub fn router(parts: api::ApiParts, tls: bool) -> Router {
-    let throttle = Arc::default();
-    let web = web::router(Arc::clone(&parts.control), Arc::clone(&throttle), tls);
-    web.fallback_service(api::guarded(parts, throttle))
+    let web = web::router(Arc::clone(&parts.control), tls);
+    web.fallback_service(api::router(parts))
 }

@@ -496,6 +496,11 @@ pub struct ExplainPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DurationText>)]
     pub duration: Option<String>,
+    /// How long the session would be altogether, if more of it is asked for; as long as `duration`
+    /// if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DurationText>)]
+    pub total: Option<String>,
     /// When; now if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,

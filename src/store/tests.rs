@@ -41,7 +41,8 @@ pub(super) fn request(n: u64, requester: &str, target: &str) -> AccessRequest {
         circumstances: Circumstances {
             mfa: true,
             address: Some([192, 0, 2, 1].into()),
-            extensions: None,
+            extensions: Some(1),
+            before: Some(Duration::from_millis(1_500)),
         },
         created_at: at(i64::try_from(n).unwrap()),
         lapses_at: at(1000),

@@ -230,7 +230,9 @@ async fn a_provider_does_not_vouch_for_who_is_in_the_configuration() {
     let done = tokio::time::timeout(PATIENCE, login.wait_with_output()).await;
     let done = done.unwrap().unwrap();
     assert_eq!(done.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&done.stderr).contains("cannot sign in"));
+    let told = String::from_utf8_lossy(&done.stderr);
+    let what_to_do = "an administrator takes [principals.dana] out of the configuration";
+    assert!(told.contains(what_to_do), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

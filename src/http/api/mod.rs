@@ -85,24 +85,19 @@ pub(super) struct ApiState {
     pub(super) control: Arc<Control>,
     pub(super) endpoint: Arc<ArcSwap<Endpoint>>,
     pub(super) shutdown: CancellationToken,
-    pub(super) throttle: Arc<Throttle>,
+    pub(super) throttle: Throttle,
     /// The OpenAPI document.
     document: Bytes,
 }
 
 /// The API's routes. The throttle goes by `ConnectInfo<SocketAddr>`, which `serve` provides.
 pub fn router(parts: ApiParts) -> Router {
-    guarded(parts, Arc::default())
-}
-
-/// The same, with a throttle that others share.
-pub(super) fn guarded(parts: ApiParts, throttle: Arc<Throttle>) -> Router {
     let (routes, document) = documented();
     let state = ApiState {
+        throttle: Throttle(Arc::clone(&parts.control)),
         control: parts.control,
         endpoint: parts.endpoint,
         shutdown: parts.shutdown,
-        throttle,
         document: Bytes::from(document),
     };
     let no_store =

@@ -54,7 +54,7 @@ const STYLE: &str = include_str!("style.css");
 #[derive(Clone)]
 pub(super) struct Web {
     control: Arc<Control>,
-    throttle: Arc<Throttle>,
+    throttle: Throttle,
     /// Whether the listener speaks TLS.
     tls: bool,
 }
@@ -77,10 +77,10 @@ impl Web {
 }
 
 /// The pages' routes.
-pub(super) fn router(control: Arc<Control>, throttle: Arc<Throttle>, tls: bool) -> Router {
+pub(super) fn router(control: Arc<Control>, tls: bool) -> Router {
     let web = Web {
+        throttle: Throttle(Arc::clone(&control)),
         control,
-        throttle,
         tls,
     };
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT);

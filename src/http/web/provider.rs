@@ -30,7 +30,11 @@ pub(super) async fn begin(
         return refuse(why);
     }
     web.throttle.wrong(peer);
-    let begun = match web.control.begin_here("/sign-in/callback").await {
+    let begun = match web
+        .control
+        .begin_here("/sign-in/callback", Some(peer))
+        .await
+    {
         Ok(begun) => begun,
         Err(error) => return refuse(error.into()),
     };

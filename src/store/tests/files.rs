@@ -34,6 +34,9 @@ const WITHOUT_STAGES: &str = "DROP TABLE kept_answer;
     DROP TABLE review; DROP TABLE delegation;
     DROP INDEX access_request_escalates; DROP INDEX access_request_waiting;
     DROP INDEX session_scheduled; DROP INDEX access_request_extends;
+    DROP INDEX session_one_active; DROP INDEX session_of_holder;
+    CREATE UNIQUE INDEX session_one_live ON session (principal, target)
+        WHERE state IN ('scheduled', 'active');
     ALTER TABLE access_request DROP COLUMN kind;
     ALTER TABLE access_request DROP COLUMN extends;
     ALTER TABLE access_request DROP COLUMN ticket;
