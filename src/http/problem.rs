@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 
-use super::types::Problem;
+use super::types::{KEY_IN_USE, KEY_USED, Problem};
 use crate::control::Error;
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -83,6 +83,8 @@ impl From<Error> for Rejection {
             Error::PasswordNeeded => (StatusCode::FORBIDDEN, "password_needed"),
             Error::Provider => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
             Error::NoDeviceFlow => (StatusCode::CONFLICT, "no_device_flow"),
+            Error::KeyInUse => (StatusCode::CONFLICT, KEY_IN_USE),
+            Error::KeyUsed => (StatusCode::CONFLICT, KEY_USED),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Error::Tracker(_) => (StatusCode::BAD_GATEWAY, "tickets_unavailable"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),

@@ -533,6 +533,11 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+/// The code of the problem that a call by the same `Idempotency-Key` was begun and may still go on.
+pub const KEY_IN_USE: &str = "key_in_use";
+/// The code of the problem that it was done, and its answer, a secret, is not given again.
+pub const KEY_USED: &str = "key_used";
+
 /// An error, as `application/problem+json` (RFC 9457).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Problem {

@@ -7,6 +7,7 @@ use reqwest::{Method, Request, StatusCode};
 
 use super::super::error::CliError;
 use super::super::out;
+use crate::http::types::{KEY_IN_USE, KEY_USED};
 
 /// The header by which the server knows a call that it has had before.
 pub(super) const KEY: &str = "Idempotency-Key";
@@ -109,7 +110,7 @@ impl Tries {
     pub(super) fn verdict(&self, failed: Failed, url: &str) -> CliError {
         match failed.error {
             CliError::Problem(problem)
-                if self.is_again() && problem.detail.contains("Idempotency-Key") =>
+                if self.is_again() && [KEY_IN_USE, KEY_USED].contains(&problem.code.as_str()) =>
             {
                 CliError::Uncertain { url: url.into() }
             }
@@ -123,16 +124,19 @@ impl Tries {
     }
 
     fn is_worth_it(&self, failed: &Failed) -> bool {
-        let told = matches!(failed.error, CliError::Problem(_));
+        let code = match &failed.error {
+            CliError::Problem(problem) => Some(problem.code.as_str()),
+            _ => None,
+        };
         match (failed.status, &failed.error) {
             (None, CliError::Unreachable { .. }) => self.harmless || failed.unsent,
             (None, CliError::TimedOut { .. }) => self.harmless && self.patience.late,
             (Some(StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE), _) => {
                 // What hallpass itself answered to a key it answers again.
-                self.harmless && !(self.keyed && told)
+                self.harmless && !(self.keyed && code.is_some())
             }
             // What was sent before may still be in the works.
-            (Some(StatusCode::CONFLICT), _) => self.is_again(),
+            (Some(StatusCode::CONFLICT), _) => self.is_again() && code == Some(KEY_IN_USE),
             _ => false,
         }
     }

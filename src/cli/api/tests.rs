@@ -176,7 +176,7 @@ async fn what_hallpass_itself_answered_to_a_key_is_the_answer() {
 async fn a_call_that_was_cut_off_and_is_still_in_the_works_is_asked_after() {
     let request = request();
     let begun = json!({
-        "status": 409, "code": "conflict",
+        "status": 409, "code": "key_in_use",
         "detail": "a call with the same Idempotency-Key was begun; look at what became of it",
     });
     let begun = begun.to_string();
@@ -189,6 +189,11 @@ async fn a_call_that_was_cut_off_and_is_still_in_the_works_is_asked_after() {
     let script = Script::of(&[(409, &begun)]).await;
     script.submit().await.unwrap_err();
     assert_eq!(script.asked.lock().len(), 1, "a first answer stands");
+    let conflict = r#"{"status": 409, "code": "conflict", "detail": "there is one already"}"#;
+    let script = Script::of(&[(502, ""), (409, conflict)]).await;
+    let error = script.submit().await.unwrap_err();
+    assert_eq!(error.to_string(), "there is one already");
+    assert_eq!(script.asked.lock().len(), 2, "what hallpass decided stands");
 }
 
 /// A server that hangs up on the first connection without a word.

@@ -142,6 +142,19 @@ async fn what_creates_is_done_once_by_the_same_key() {
 }
 
 #[tokio::test]
+async fn what_still_goes_on_by_the_same_key_is_told_by_a_code_of_its_own() {
+    let api = Api::new();
+    let (who, control) = (caller("maya"), &api.world.control);
+    let begun = control.once(&who, "/api/v1/requests", "k1", SUBMIT.as_bytes());
+    let begun = begun.await.unwrap();
+    assert!(matches!(begun, crate::control::Repeat::First(_)));
+    let key = "idempotency-key";
+    let reply = api.having("POST", "requests", key, "k1", SUBMIT).await;
+    assert_eq!(reply.status, 409, "{}", reply.body);
+    assert_eq!(reply.body["code"], "key_in_use");
+}
+
+#[tokio::test]
 async fn a_token_is_made_once_and_never_shown_again() {
     let api = Api::new();
     let key = "idempotency-key";
@@ -149,6 +162,7 @@ async fn a_token_is_made_once_and_never_shown_again() {
     assert_eq!(made.status, 201, "{}", made.body);
     let again = api.having("POST", "tokens", key, "k1", TOKEN).await;
     assert_eq!(again.status, 409, "{}", again.body);
+    assert_eq!(again.body["code"], "key_used");
     let secret = made.body["token"].as_str().unwrap();
     assert!(!again.body.to_string().contains(secret));
     let listed = api.call("maya", "GET", "tokens", "").await;
