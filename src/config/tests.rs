@@ -105,6 +105,16 @@ fn one_run_reports_every_mistake_in_the_file_s_order() {
 }
 
 #[test]
+fn who_knows_the_words_of_libpq_is_told_ours() {
+    let text = format!("{PRINCIPALS}{TARGET}tls = \"disable\"\n");
+    let told = errors(&text);
+    assert!(
+        told[0].ends_with(".tls: `disable` is unknown; did you mean `off`?"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn an_error_names_file_line_and_key() {
     let folder = tempfile::tempdir().unwrap();
     let error = load_in(folder.path(), "\n[log]\nformat = \"jason\"\n").unwrap_err();
