@@ -412,7 +412,8 @@ async fn a_target_says_which_reasons_it_takes_but_only_to_those_who_may_ask() {
     let ask = |reason: &str| Ask::new(name.clone(), HOUR, reason);
     let control: &std::sync::Arc<Control> = &world.control;
     let refused = control.submit(&caller("maya"), ask("stuck")).await;
-    assert_eq!(text(refused), "orders-ro wants an incident's number");
+    let wanted = "orders-ro wants another reason: an incident's number";
+    assert_eq!(text(refused), wanted);
     let stranger = control.submit(&caller("sam"), ask("stuck")).await;
     assert!(matches!(stranger, Err(Error::NotFound(_))));
     let taken = control.submit(&caller("maya"), ask("INC-7 stuck")).await;
