@@ -59,7 +59,8 @@ pub struct Account {
     pub groups: Vec<String>,
     /// Where they are written to.
     pub email: Option<String>,
-    /// Who they are to their provider: issuer and subject. Of `Oidc` and `Workload` alone.
+    /// Who they are to their provider: issuer and subject. Of `Oidc` and `Workload` alone, and
+    /// there, too, nobody while the name waits for the next whom the provider calls so.
     pub subject: Option<String>,
     /// Since when.
     pub created_at: Timestamp,

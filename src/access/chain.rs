@@ -156,6 +156,15 @@ impl Chain {
         self.approvals.iter().any(|approval| approval.is_of(person))
     }
 
+    /// Whether it was `person` whose approval made that stage full.
+    pub fn was_filled_by(&self, person: &PrincipalName, stage: u32) -> bool {
+        let needed = self.stages.get(stage.saturating_sub(1) as usize);
+        let mut given = self.approvals.iter().filter(|it| it.stage == stage);
+        let last = needed.and_then(|it| (it.count as usize).checked_sub(1));
+        let last = last.and_then(|last| given.nth(last));
+        last.is_some_and(|it| it.by == *person)
+    }
+
     /// With one more approval; the next stage begins if this one is full now.
     pub(super) fn add(&mut self, approval: Approval) {
         let (stage, now) = (approval.stage, approval.at);
@@ -228,7 +237,10 @@ mod tests {
         assert_eq!(chain.current().unwrap().0, 1);
         assert_eq!(chain.escalates_at(), Some(at(60)));
         chain.escalated = true;
+        let filled_by = |chain: &Chain, who: &str| chain.was_filled_by(&who.parse().unwrap(), 1);
+        assert!(!filled_by(&chain, "omar"));
         chain.add(approval("olga", 1, 70));
+        assert!(filled_by(&chain, "olga") && !filled_by(&chain, "omar"));
         assert_eq!(chain.current().unwrap().0, 2);
         assert_eq!((chain.stage_began_at, chain.escalated), (at(70), false));
         assert_eq!(chain.escalates_at(), None);

@@ -86,6 +86,9 @@ pub struct Circumstances {
     /// How often the session had been extended, of what asks for more of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extensions: Option<u32>,
+    /// How long the session was without it, of what asks for more of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Duration>,
 }
 
 /// Where a request stands. Everything but `Pending` is final.
@@ -148,6 +151,21 @@ impl AccessRequest {
         let said = approvals.filter_map(|approval| approval.seconds);
         said.map(Duration::from_secs)
             .fold(self.duration, Duration::min)
+    }
+
+    /// The same for `duration` at most.
+    #[must_use]
+    pub fn shortened(&self, duration: Duration) -> Self {
+        Self {
+            duration: self.duration.min(duration),
+            ..self.clone()
+        }
+    }
+
+    /// How long its session would be altogether, if it were granted now.
+    pub fn total_duration(&self) -> Duration {
+        let before = self.circumstances.before.unwrap_or_default();
+        before.saturating_add(self.granted_duration())
     }
 
     /// Those whose approvals make it granted; `None` while some are missing.

@@ -90,6 +90,12 @@ pub enum Ending {
 }
 
 impl Session {
+    /// How long it lasts, from its start to its end.
+    pub fn length(&self) -> Duration {
+        let length = self.expires_at.duration_since(self.starts_at);
+        length.try_into().unwrap_or_default()
+    }
+
     /// The session once its start has come; `None` if it has not, or the session is not waiting.
     pub fn start(mut self, now: Timestamp) -> Option<Self> {
         let waits = self.state == SessionState::Scheduled;

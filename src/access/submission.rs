@@ -55,7 +55,7 @@ pub enum SubmissionError {
     #[error("a reason has at most {MAX_REASON} bytes")]
     LongReason,
     /// The target wants another kind of reason.
-    #[error("{target} wants {hint}")]
+    #[error("{target} wants another reason: {hint}")]
     WrongReason {
         /// What was asked for.
         target: TargetName,

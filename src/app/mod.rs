@@ -197,11 +197,12 @@ impl Hallpass {
         let stop = &self.stops.services;
         let endpoint = parts::endpoint(config, self.proxy, parts.tls.as_deref())?;
         let endpoint = Arc::new(ArcSwap::from_pointee(endpoint));
-        let router = api::router(api::ApiParts {
+        let api_parts = api::ApiParts {
             control: Arc::clone(&parts.control),
             endpoint: Arc::clone(&endpoint),
             shutdown: stop.clone(),
-        });
+        };
+        let router = crate::http::router(api_parts, parts.http_tls.is_some());
         let reloader = Reloader::new(parts, config.clone(), self.proxy, endpoint);
         self.services
             .spawn(reloader.run(Arc::clone(&self.reload), stop.clone()));
@@ -301,6 +302,7 @@ impl Parts {
         let (recorder, writer) = Recorder::start(&settings, clock.clone(), Arc::clone(&metrics))?;
         let started = Event::Started {
             version: env!("CARGO_PKG_VERSION").into(),
+            files: parts::files(config, &policies),
         };
         recorder.record(&started).await?;
 

@@ -232,7 +232,7 @@ pub(super) fn in_force(config: &Config, set: &PolicySet, now: Timestamp) -> Conf
 }
 
 /// The files that are not built in, with their hashes.
-fn files(config: &Config, set: &PolicySet) -> Vec<ConfigurationFile> {
+pub(super) fn files(config: &Config, set: &PolicySet) -> Vec<ConfigurationFile> {
     let file = |name: String, digest: &[u8; 32]| ConfigurationFile {
         file: name,
         sha256: hex(digest),

@@ -239,11 +239,14 @@ impl Refused {
     }
 }
 
-/// The configuration's file, and those of the policies that it names.
+/// The configuration's file, and those that it names: secrets, certificates, policies.
 fn stamps(config: &Config) -> Stamps {
     let folder = config.policy.folder.as_deref();
     let policies = folder.into_iter().flat_map(policy_files);
-    let files = std::iter::once(config.file.clone()).chain(policies);
+    let named = config.files.iter().cloned();
+    let files = std::iter::once(config.file.clone())
+        .chain(named)
+        .chain(policies);
     let stamp = |path: PathBuf| {
         let stamp = fs::metadata(&path).map(|it| stamp(&it)).unwrap_or_default();
         (path, stamp)
@@ -263,4 +266,36 @@ fn policy_files(folder: &Path) -> Vec<PathBuf> {
     paths
         .filter(|path| path.extension().is_some_and(|it| it == "cedar"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const TEXT: &str = "
+[principals.maya]
+groups = [\"engineers\"]
+token_sha256 = \"01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"
+[targets.orders-ro]
+host = \"127.0.0.1\"
+user = \"orders_ro\"
+databases = [\"orders\"]
+password = { file = \"pw\" }
+";
+
+    #[test]
+    fn a_secret_that_changes_alone_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, secret] = ["hallpass.toml", "pw"].map(|it| folder.path().join(it));
+        fs::write(&file, TEXT).unwrap();
+        fs::write(&secret, "before").unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let config = Config::load(&file).unwrap();
+        let before = stamps(&config);
+        assert_eq!(before, stamps(&config));
+        fs::write(&secret, "afterwards").unwrap();
+        assert_ne!(before, stamps(&config));
+    }
 }

@@ -61,6 +61,9 @@ pub enum Event {
     Started {
         /// hallpass's own version.
         version: String,
+        /// What the configuration was read from that is in force.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<ConfigurationFile>,
     },
     /// hallpass ended in good order.
     Stopped,
@@ -385,7 +388,7 @@ pub enum Event {
         principal: PrincipalName,
         /// Who changed it.
         by: PrincipalName,
-        /// What: `password`, `reset`, `totp_on`, `totp_off`, `disabled`, `enabled` or `groups`.
+        /// What: `password`, `reset`, `totp_on`, `totp_off`, `disabled`, `enabled`, `groups` or `released`.
         change: String,
         /// Its groups since then, if it was those.
         #[serde(skip_serializing_if = "Option::is_none", default)]

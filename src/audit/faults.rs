@@ -166,12 +166,13 @@ fn chain(files: &BTreeMap<u64, Vec<u8>>) -> Vec<Record> {
 fn fact(number: u64) -> Event {
     Event::Started {
         version: number.to_string(),
+        files: Vec::new(),
     }
 }
 
 fn facts(records: &[Record]) -> Vec<u64> {
     let number = |record: &Record| match &record.event {
-        Event::Started { version } => version.parse().ok(),
+        Event::Started { version, .. } => version.parse().ok(),
         _ => None,
     };
     records.iter().filter_map(number).collect()
@@ -271,6 +272,7 @@ async fn a_full_disk_is_not_tried_with_all_that_is_owed_to_it() {
     disk.0.lock().is_full = true;
     let long = Event::Started {
         version: "x".repeat(MIB / 2),
+        files: Vec::new(),
     };
     for _ in 0..20 {
         let mut batch = recorder.batch();
@@ -309,6 +311,7 @@ async fn outcomes_of_what_happened_while_the_disk_hung_are_made_when_it_goes_on(
     }
     let long = Event::Started {
         version: "x".repeat(24 * MIB),
+        files: Vec::new(),
     };
     let mut long_ones = 0;
     loop {

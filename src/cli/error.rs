@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::access::{RequestId, RequestState, TargetName};
 use crate::audit::KeyError;
 use crate::config::ConfigErrors;
-use crate::http::types::Problem;
+use crate::http::types::{Problem, RequestView};
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,8 @@ pub(super) enum CliError {
     Unreachable { url: String, cause: String },
     #[error("the certificate of {url} is not trusted: {cause}")]
     Untrusted { url: String, cause: String },
+    #[error("{url} answers, but not by {}", scheme(url))]
+    WrongScheme { url: String },
     #[error("{url} did not answer in time")]
     TimedOut { url: String },
     #[error("what answers at {url} does not speak hallpass's API: {cause}")]
@@ -29,6 +31,13 @@ pub(super) enum CliError {
     },
     #[error("{}", .0.detail)]
     Problem(Problem),
+    #[error("the connection to {url} broke before it said what became of this")]
+    Uncertain { url: String },
+    #[error("it changed since you looked: {how}")]
+    Changed {
+        how: String,
+        request: Box<RequestView>,
+    },
     #[error("{0}")]
     Usage(String),
     #[error("{}: {source}", path.display())]
@@ -76,6 +85,13 @@ impl CliError {
             Self::Untrusted { .. } => {
                 "Name the certificates to trust with --ca FILE or HALLPASS_CA.".into()
             }
+            Self::WrongScheme { url } => {
+                let (said, other) = match scheme(url) {
+                    "https" => ("https", "http"),
+                    _ => ("http", "https"),
+                };
+                format!("Try {}.", url.replacen(said, other, 1))
+            }
             Self::NoToken { .. } => "\
 Sign in: hallpass login. Or, with a token, put it into a file that only you can read and set
 HALLPASS_TOKEN_FILE to its path (or HALLPASS_TOKEN to the token itself)."
@@ -83,11 +99,18 @@ HALLPASS_TOKEN_FILE to its path (or HALLPASS_TOKEN to the token itself)."
             Self::Unauthorized { .. } => "\
 It may have ended, or belong to another server. Sign in again: hallpass login."
                 .into(),
-            Self::Problem(problem) => return advice_on(&problem.code).map(Into::into),
+            Self::Problem(problem) => return advice_on(problem),
+            Self::Uncertain { .. } => "\
+It was probably done. Look before you do it again: `hallpass requests`, `hallpass token list`,
+`hallpass delegate`."
+                .into(),
+            Self::Changed { request, .. } if request.state == RequestState::Pending => {
+                format!("If that is as well: --if-version {}.", request.version)
+            }
             Self::NoSession {
                 pending: Some(request),
                 ..
-            } => format!("Your request {request} waits for an approver: hallpass approve {request}"),
+            } => format!("Your request {request} waits. Who may decide does it with: hallpass approve {request}"),
             Self::NoSession { target, .. } => {
                 format!("Ask for one: hallpass request {target} --for 30m --reason \"why\" --wait")
             }
@@ -123,11 +146,9 @@ postgresql; macOS: brew install libpq), or use `hallpass connect --print` for an
     }
 }
 
-fn advice_on(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "not_found" => {
-            "It may be mistyped, or not yours to see: `hallpass targets`, `hallpass requests --all`, `hallpass sessions --all`."
-        }
+fn advice_on(problem: &Problem) -> Option<String> {
+    let advice = match &*problem.code {
+        "not_found" => return Some(where_to_look(&problem.detail)),
         "provider_unavailable" => {
             "Accounts with a password are not affected: hallpass login --name NAME."
         }
@@ -138,7 +159,27 @@ fn advice_on(code: &str) -> Option<&'static str> {
             "Nothing is granted while it cannot be recorded; whoever runs the server must look at its log."
         }
         _ => return None,
-    })
+    };
+    Some(advice.into())
+}
+
+/// What lists that of which there is none such.
+fn where_to_look(detail: &str) -> String {
+    let lists = [
+        ("target", "hallpass targets"),
+        ("request", "hallpass requests --all"),
+        ("review", "hallpass review list --all"),
+        ("session", "hallpass sessions --all"),
+        ("token", "hallpass token list"),
+        ("delegation", "hallpass delegate"),
+    ];
+    let known = lists.iter().find(|(noun, _)| detail.contains(noun));
+    let list = known.map_or_else(String::new, |(_, list)| format!(": `{list}`"));
+    format!("It may be mistyped, or not yours to see{list}.")
+}
+
+fn scheme(url: &str) -> &str {
+    url.split(':').next().unwrap_or_default()
 }
 
 fn verdict(state: &RequestState) -> String {
@@ -167,8 +208,20 @@ mod tests {
     #[test]
     fn a_problem_is_told_in_the_servers_words() {
         assert_eq!(problem("not_found").to_string(), "no such request");
-        assert!(problem("not_found").advice().unwrap().contains("hallpass"));
+        let advice = problem("not_found").advice().unwrap();
+        assert!(advice.contains("`hallpass requests --all`"), "{advice}");
         assert_eq!(problem("conflict").advice(), None);
+    }
+
+    #[test]
+    fn the_other_scheme_is_advised() {
+        for (url, other) in [
+            ("http://h:1", "Try https://h:1."),
+            ("https://h:1", "Try http://h:1."),
+        ] {
+            let error = CliError::WrongScheme { url: url.into() };
+            assert_eq!(error.advice().as_deref(), Some(other));
+        }
     }
 
     #[test]

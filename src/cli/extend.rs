@@ -26,7 +26,7 @@ pub(super) struct ExtendArgs {
     /// A target, or a session's id.
     #[arg(value_name = "TARGET|SESSION")]
     wanted: Wanted,
-    /// How much longer: 30m, 1h, \"1h 30m\".
+    /// How much longer: 30m, 1h, "1h 30m".
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Duration,
     /// Why: approvers and auditors read it.

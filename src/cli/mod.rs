@@ -13,7 +13,9 @@ mod connections;
 mod delegate;
 mod demo;
 mod error;
+mod events;
 mod extend;
+mod frame;
 #[allow(dead_code, reason = "for the commands that read the audit")]
 mod highlight;
 mod human;
@@ -35,8 +37,10 @@ mod serve;
 mod sessions;
 mod settings;
 mod spans;
+mod stream;
 mod strings;
 mod targets;
+mod terminal;
 mod token;
 mod user;
 mod welcome;
@@ -60,7 +64,7 @@ type Done = Result<u8, CliError>;
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "hallpass", version, about = ABOUT, long_about = ABOUT, after_help = AFTER)]
-#[command(propagate_version = false, disable_help_subcommand = true)]
+#[command(propagate_version = false)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -83,7 +87,8 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of all commands")]
 struct Global {
-    /// How results are printed; json is the API's own documents, one value
+    /// How results are printed; json is the API's own documents, one value; csv is for commands that
+    /// say so
     #[arg(
         short,
         long,
@@ -150,6 +155,7 @@ enum Command {
     Revoke(sessions::RevokeArgs),
     Connections(connections::ConnectionsArgs),
     Connect(connect::ConnectArgs),
+    Events(events::EventsArgs),
     Audit(audit::AuditArgs),
     Notify(notify::NotifyArgs),
     Demo(demo::DemoArgs),
@@ -212,6 +218,7 @@ async fn dispatch(global: &Global, command: Command) -> Done {
         Command::Revoke(args) => sessions::revoke(global, args).await,
         Command::Connections(_) => connections::run(global).await,
         Command::Connect(args) => connect::run(global, args).await,
+        Command::Events(_) => events::run(global).await,
         Command::Audit(args) => audit::run(global, args).await,
         Command::Notify(args) => notify::run(global, args).await,
         Command::Demo(args) => demo::run(args).await,
@@ -305,6 +312,7 @@ mod tests {
             "hallpass sessions --all --output json",
             "hallpass revoke ses-4m0t8z1kqc7e --reason done",
             "hallpass connections",
+            "hallpass events -o json",
             "hallpass connect orders-ro",
             "hallpass connect ses-4m0t8z1kqc7e --print",
             "hallpass connect orders-ro -- -d other -c select",

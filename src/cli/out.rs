@@ -21,7 +21,7 @@ pub(super) enum Format {
     #[default]
     Human,
     Json,
-    /// For commands that say so
+    // Not a comment for the help: with one, every command's would list all three on lines of their own.
     Csv,
 }
 

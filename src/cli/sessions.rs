@@ -35,7 +35,7 @@ pub(super) struct RevokeArgs {
     /// The session.
     session: SessionId,
     /// Why: the holder's connections are told, and the audit keeps it.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
 }
 

@@ -136,7 +136,10 @@ fn token(
 }
 
 fn token_from(path: PathBuf) -> Result<(Secret, String), CliError> {
-    let text = fs::read_to_string(&path).map_err(CliError::file(&path))?;
+    let text = fs::read_to_string(&path).map_err(|error| CliError::BadFile {
+        what: format!("your token should be there: {error}; hallpass login makes another"),
+        path: path.clone(),
+    })?;
     let token = Secret::new(text.trim());
     if token.expose().is_empty() {
         return Err(CliError::BadFile {

@@ -122,7 +122,7 @@ async fn standing(global: &Global) -> Standing {
 }
 
 async fn there(settings: Settings) -> Result<There, CliError> {
-    let api = Api::new(settings)?;
+    let api = Api::new(settings)?.impatient();
     let (whoami, sessions, requests, targets) = tokio::try_join!(
         api.whoami(),
         api.sessions(false),

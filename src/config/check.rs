@@ -31,6 +31,7 @@ pub(super) struct Check<'a> {
     pub(super) environment: Environment<'a>,
     errors: Vec<(usize, Finding)>,
     warnings: Vec<(usize, Finding)>,
+    files: Vec<PathBuf>,
 }
 
 impl<'a> Check<'a> {
@@ -41,6 +42,7 @@ impl<'a> Check<'a> {
             environment,
             errors: Vec::new(),
             warnings: Vec::new(),
+            files: Vec::new(),
         }
     }
 
@@ -69,6 +71,11 @@ impl<'a> Check<'a> {
         self.warnings.push((at.span.start, finding));
     }
 
+    /// The files that the configuration names, as far as they were looked at.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.files.clone()
+    }
+
     /// Errors and warnings, each in the file's order.
     pub(super) fn finish(self) -> (Vec<Finding>, Vec<Finding>) {
         (in_order(self.errors), in_order(self.warnings))
@@ -82,6 +89,7 @@ impl<'a> Check<'a> {
     /// The readable file that `name` stands for.
     pub(super) fn file(&mut self, at: &At, name: &str) -> Option<PathBuf> {
         let path = self.resolve(name);
+        self.files.push(path.clone());
         match open(&path) {
             Ok(()) => Some(path),
             Err(error) => {

@@ -48,6 +48,7 @@ impl Config {
         };
         Self {
             file_sha256: new.file_sha256,
+            files: new.files,
             proxy: Proxy {
                 public_host: new.proxy.public_host,
                 public_port: new.proxy.public_port,

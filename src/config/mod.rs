@@ -55,6 +55,8 @@ pub struct Config {
     pub file: PathBuf,
     /// The SHA-256 of what it says.
     pub file_sha256: [u8; 32],
+    /// The files that it names and that are read with it: secrets, keys, certificates.
+    pub files: Vec<PathBuf>,
     /// `data_dir`: where hallpass keeps what it makes: store, server key, self-signed certificate,
     /// audit. Relative to the configuration file's folder; default `/var/lib/hallpass`.
     pub data_dir: PathBuf,
@@ -321,9 +323,14 @@ impl Config {
         })?;
         let mut check = Check::new(path, &text, environment);
         let config = validate(path, &text, &mut check);
+        let files = check.files();
         let (errors, warnings) = check.finish();
         match config {
-            Some(config) if errors.is_empty() => Ok(Self { warnings, ..config }),
+            Some(config) if errors.is_empty() => Ok(Self {
+                warnings,
+                files,
+                ..config
+            }),
             _ => Err(ConfigErrors(errors)),
         }
     }
@@ -348,6 +355,7 @@ fn validate(path: &Path, text: &str, check: &mut Check<'_>) -> Option<Config> {
     Some(Config {
         file: path.to_owned(),
         file_sha256: sha256(text.as_bytes()),
+        files: Vec::new(),
         server_key_file: server::server_key_file(check, &raw, &data_dir),
         tls: server::tls(check, &raw.tls),
         store: server::store(check, &raw.store, &data_dir),

@@ -160,18 +160,26 @@ fn parameters(section: &mut Section<'_, '_>, raw: &RawTarget) -> Parameters {
         .unwrap_or(Parameters::Full)
 }
 
-fn upstream(section: &mut Section<'_, '_>, raw: &RawTarget) -> Option<Upstream> {
-    const TLS: [(&str, UpstreamTls); 4] = [
+/// How the upstream is reached by TLS. libpq has another word for `off`.
+fn tls(text: &str) -> Result<UpstreamTls, String> {
+    const WORDS: [(&str, UpstreamTls); 4] = [
         ("off", UpstreamTls::Off),
         ("require", UpstreamTls::Require),
         ("verify-ca", UpstreamTls::VerifyCa),
         ("verify-full", UpstreamTls::VerifyFull),
     ];
+    match text {
+        "disable" => Err("`disable` is unknown; did you mean `off`?".to_owned()),
+        text => values::choice(&WORDS)(text),
+    }
+}
+
+fn upstream(section: &mut Section<'_, '_>, raw: &RawTarget) -> Option<Upstream> {
     let host = section.required("host", &raw.host, "\"db.example.com\"", values::host);
     let port = section.optional("port", &raw.port, values::port);
     let role = section.required("user", &raw.user, "\"orders_ro\"", values::identifier);
     let tls = section
-        .optional("tls", &raw.tls, values::choice(&TLS))
+        .optional("tls", &raw.tls, tls)
         .unwrap_or(UpstreamTls::VerifyFull);
     let ca = ca(section, raw, tls);
     let client_certificate = client_certificate(

@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::access::{Caller, PrincipalName, RequestId, RequestState, Right, SessionId, TargetName};
+use crate::access::{
+    AccessRequest, Caller, PrincipalName, RequestId, RequestState, Right, SessionId, TargetName,
+};
 use crate::asking::{Ask, Asked, Declined, Desk, Verdict};
 use crate::secret::Secret;
 
@@ -23,8 +25,19 @@ pub struct FrontDesk(pub Arc<Control>);
 #[async_trait]
 impl Desk for FrontDesk {
     async fn identify(&self, name: &str, token: &Secret, address: IpAddr) -> Option<Caller> {
+        let guesses = self.0.guesses();
+        // In the same words as a wrong one: who must wait learns nothing of what they guess.
+        if guesses.wait(address).is_some() {
+            tracing::info!(peer = %address, "an access token is not looked at after too many wrong ones");
+            return None;
+        }
+        // Counted before it is looked at: any number at once are as many guesses.
+        guesses.wrong(address);
         let caller = self.0.authenticate(token, Some(address)).await;
         let caller = caller.inspect_err(|error| tracing::warn!(%error, "reading a token"));
+        if !matches!(caller, Ok(None)) {
+            guesses.right(address);
+        }
         caller
             .ok()
             .flatten()
@@ -71,13 +84,19 @@ impl Control {
         let request = status.request;
         Ok(Asked {
             approvers: names(self.deciders(&request)),
+            link: self.page(&request),
             request: request.id,
             duration: request.duration,
             reason: request.reason,
             again,
-            link: None,
             lapses_at: request.lapses_at,
         })
+    }
+
+    /// Where the request can be looked at and decided, if the configuration says where we are.
+    fn page(&self, request: &AccessRequest) -> Option<String> {
+        let base = self.link_base()?;
+        Some(format!("{base}/requests/{}", request.id))
     }
 
     /// Returns when the request is decided and, if it was granted, its session is open.

@@ -10,9 +10,11 @@ use crate::access::{
     SessionId,
 };
 use crate::audit::Event;
+use crate::policy::Action;
 use crate::store::{Act, Change, Write};
 
 use super::grant::approved;
+use super::powers::{Powers, SHORTEST};
 use super::submit::session_of;
 use super::{
     Control, Error, RequestStatus, Seen, SessionStatus, act, random_id, reason, to_the_end,
@@ -35,10 +37,9 @@ impl Control {
         duration: Option<Duration>,
     ) -> Result<(RequestStatus, Option<SessionStatus>), Error> {
         let old = self.visible_request(caller, seen).await?;
+        let (old, extended) = self.with_session(old).await?;
         let (powers, now) = (self.powers(caller).await?, self.now());
-        let voted = self.decide(&powers, &old, now, |approver| {
-            old.clone().approve(approver, duration, now)
-        })?;
+        let voted = self.vote(&powers, &old, duration, now)?;
         self.check_length(&old, duration)?;
         let Some(by) = voted.approved_by() else {
             let change = Change::moves(voted.clone(), act(now, stage_approved(&voted)));
@@ -48,7 +49,7 @@ impl Control {
         };
         self.still_permitted(&voted, Some(now))
             .map_err(Error::Conflict)?;
-        let (request, session) = self.granted(voted, by, now).await?;
+        let (request, session) = self.granted(voted, extended, by, now)?;
         let opened = session_of(&session).clone();
         let change = Change {
             request: Some(Write::Changed(request.clone())),
@@ -62,20 +63,53 @@ impl Control {
         Ok((self.full_status(false, request), Some(session)))
     }
 
-    /// The session that the request becomes, or makes longer.
-    async fn granted(
+    /// The request with one approval more, judged as it will be with it.
+    fn vote(
+        &self,
+        powers: &Powers,
+        old: &AccessRequest,
+        cut: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<AccessRequest, Error> {
+        let judged = old.shortened(cut.unwrap_or(old.duration));
+        let may = |hat: &Caller| self.permits(hat, Action::Approve, &judged, now);
+        let voted = self.decide(powers, old, may, |approver| {
+            old.clone().approve(approver, cut, now)
+        });
+        voted.map_err(|refusal| match refusal {
+            Some(refusal) => refusal.into(),
+            None => not_theirs(old, self.approvable_length(powers, &judged, now)),
+        })
+    }
+
+    /// The request, and the session that it would extend, if it would: since it was submitted, that
+    /// may have become longer.
+    async fn with_session(
         &self,
         request: AccessRequest,
+    ) -> Result<(AccessRequest, Option<Session>), Error> {
+        let Some(extends) = request.extends else {
+            return Ok((request, None));
+        };
+        let session = self.store.session(extends).await?;
+        let session = session.ok_or(Error::NotFound("session"))?;
+        let request = self.extending(request, &session).await?;
+        Ok((request, Some(session)))
+    }
+
+    /// The session that the request becomes, or makes longer.
+    fn granted(
+        &self,
+        request: AccessRequest,
+        extended: Option<Session>,
         by: Grantor,
         now: Timestamp,
     ) -> Result<(AccessRequest, Write<Session>), Error> {
-        let Some(extends) = request.extends else {
+        let Some(session) = extended else {
             let id = SessionId::from_random(random_id());
             let (request, session) = request.grant(by, id, now)?;
             return Ok((request, Write::New(session)));
         };
-        let session = self.store.session(extends).await?;
-        let session = session.ok_or(Error::NotFound("session"))?;
         let longest = self.longest(&request.target);
         let (request, session) = request.extend(by, session, longest, now)?;
         Ok((request, Write::Changed(session)))
@@ -95,9 +129,11 @@ impl Control {
     ) -> Result<RequestStatus, Error> {
         let old = self.visible_request(caller, seen).await?;
         let (powers, why, now) = (self.powers(caller).await?, reason(why)?, self.now());
-        let new = self.decide(&powers, &old, now, |approver| {
+        let may = |hat: &Caller| self.may_approve(hat, &old, now);
+        let new = self.decide(&powers, &old, may, |approver| {
             old.clone().deny(approver, why, now)
-        })?;
+        });
+        let new = new.map_err(|it| it.map_or_else(|| not_theirs(&old, None), Error::from))?;
         let change = Change::moves(new.clone(), denied(&new, now));
         let control = Arc::clone(self);
         to_the_end(async move { control.move_request(change).await }).await?;
@@ -106,7 +142,7 @@ impl Control {
 
     /// What was fine when it was asked for may not be under the rules of today.
     fn check_length(&self, request: &AccessRequest, cut: Option<Duration>) -> Result<(), Error> {
-        if cut.is_some_and(|cut| cut < Duration::from_secs(1)) {
+        if cut.is_some_and(|cut| cut < SHORTEST) {
             let problem = "a session lasts at least one second".to_owned();
             return Err(Error::Invalid(problem));
         }
@@ -128,7 +164,7 @@ impl Control {
 
     /// Commits that a request moves, where that opens nothing.
     pub(super) async fn move_request(&self, change: Change) -> Result<(), Error> {
-        self.store.commit(&change).await?;
+        self.commit(&change).await?;
         if let Some(Write::New(request) | Write::Changed(request)) = &change.request
             && request.state != RequestState::Pending
         {
@@ -137,6 +173,17 @@ impl Control {
         self.follow_up().await;
         Ok(())
     }
+}
+
+/// Says that the policy lets them not approve it, or only for `shorter`.
+fn not_theirs(request: &AccessRequest, shorter: Option<Duration>) -> Error {
+    let target = &request.target;
+    Error::Forbidden(match shorter.map(humantime::format_duration) {
+        Some(shorter) => {
+            format!("you may not approve {target} for so long; for {shorter} you may")
+        }
+        None => format!("you may not decide on requests for {target}"),
+    })
 }
 
 /// The fact that somebody approved, though others have to as well.

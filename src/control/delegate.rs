@@ -78,8 +78,21 @@ impl Control {
 
     /// Ends all delegations from somebody.
     pub(super) async fn take_back(&self, from: &PrincipalName) -> Result<(), Error> {
-        for delegation in self.store.delegations(from, self.now()).await? {
-            if delegation.from == *from {
+        self.drop_delegations(from, |it| it.from == *from).await
+    }
+
+    /// Ends all delegations from and to somebody.
+    pub(super) async fn undelegate(&self, whom: &PrincipalName) -> Result<(), Error> {
+        self.drop_delegations(whom, |_| true).await
+    }
+
+    async fn drop_delegations(
+        &self,
+        of: &PrincipalName,
+        which: impl Fn(&Delegation) -> bool,
+    ) -> Result<(), Error> {
+        for delegation in self.store.delegations(of, self.now()).await? {
+            if which(&delegation) {
                 let ended = Event::DelegationEnded {
                     from: delegation.from.clone(),
                     to: delegation.to.clone(),

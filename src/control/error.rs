@@ -35,9 +35,18 @@ pub enum Error {
     /// It is no longer, or not yet, in a state in which that can be done.
     #[error("{0}")]
     Conflict(String),
+    /// What was begun by the same key may still go on; nobody knows what came of it.
+    #[error("a call with the same Idempotency-Key was begun; look at what became of it")]
+    KeyInUse,
+    /// It was done by the same key, and its answer was a secret.
+    #[error("it was made before, by the same Idempotency-Key; its secret is shown once")]
+    KeyUsed,
     /// It has changed since the caller saw it: its version now.
     #[error("it has changed since you saw it: it is in version {0} now")]
     Changed(u64),
+    /// As much goes on at a time as may.
+    #[error("too many listen already: end one of yours, or try again later")]
+    TooMany,
     /// No record can be made. What was asked is kept if it was a decision, but opens nothing
     /// before it is recorded.
     #[error("{0}: nothing is opened until that is mended")]

@@ -93,7 +93,7 @@ impl Control {
             return Ok(());
         };
         let change = Change::moves_session(new.clone(), act(now, ended(&new)));
-        let result = self.store.commit(&change).await;
+        let result = self.commit(&change).await;
         // Whoever was faster may have extended it.
         if !matches!(result, Err(StoreError::Conflict(_))) {
             self.gate.end(&old, Ending::Expired);
@@ -106,14 +106,14 @@ impl Control {
         Ok(())
     }
 
-    async fn lapse(&self, old: AccessRequest) -> Result<(), Error> {
+    pub(super) async fn lapse(&self, old: AccessRequest) -> Result<(), Error> {
         let now = self.now();
         let Some(new) = old.lapse(now) else {
             return Ok(());
         };
         let lapsed = Event::RequestLapsed { request: new.id };
         let change = Change::moves(new.clone(), act(now, lapsed));
-        if unless_faster(self.store.commit(&change).await)? {
+        if unless_faster(self.commit(&change).await)? {
             self.count(&new);
             self.changed();
         }
@@ -137,7 +137,7 @@ impl Control {
             to: to.escalate_to.clone(),
         };
         let change = Change::moves(new.clone(), act(now, escalated));
-        if unless_faster(self.store.commit(&change).await)? {
+        if unless_faster(self.commit(&change).await)? {
             tracing::info!(request_id = %new.id, target = %new.target, stage, "access request escalates");
             self.changed();
         }
@@ -162,7 +162,12 @@ impl Control {
             expires_at: new.expires_at,
         };
         let change = Change::moves_session(new.clone(), act(now, started));
-        if unless_faster(self.store.commit(&change).await)? {
+        let result = self.commit(&change).await;
+        if let Err(StoreError::LiveSession(_)) = result {
+            // The glass was broken meanwhile: this one begins when that is over.
+            return Ok(());
+        }
+        if unless_faster(result)? {
             tracing::info!(session_id = %new.id, target = %new.target, principal = %new.principal, "session starts");
             self.changed();
         }

@@ -27,6 +27,8 @@ pub struct Question {
     pub target: Option<TargetName>,
     /// For how long.
     pub duration: Option<Duration>,
+    /// How long the session would be altogether; `None`: as long as `duration`.
+    pub total: Option<Duration>,
     /// When; `None`: now.
     pub at: Option<Timestamp>,
     /// Why.
@@ -61,6 +63,7 @@ impl Control {
             context: Context {
                 now: asked.at.unwrap_or_else(|| self.now()),
                 duration: asked.duration,
+                total: asked.total.or(asked.duration),
                 reason: asked.reason.as_deref(),
                 ticket: asked.ticket.as_deref(),
                 requester: asked.requester.as_ref(),

@@ -17,8 +17,8 @@ impl Control {
     /// Commits a change that grants access, records it, and opens what it grants.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if somebody was faster, or the holder has a live session for the
-    /// target; [`Error::AuditUnavailable`] if it is granted but not open yet.
+    /// [`Error::Conflict`] if somebody was faster, or the holder has a session for the target at
+    /// that time; [`Error::AuditUnavailable`] if it is granted but not open yet.
     pub(super) async fn open(&self, change: Change) -> Result<(), Error> {
         match self.store.commit(&change).await {
             // The older one may be over without anybody having noted it.
@@ -36,6 +36,7 @@ impl Control {
         }
         // Whoever waits for the decision learns of it, even if the audit keeps it from opening.
         let delivered = self.deliver().await;
+        self.tell_listeners(&change);
         self.changed();
         delivered
     }

@@ -226,7 +226,7 @@ impl Run {
     async fn check(&mut self) {
         let now = self.world.clock.now();
         self.world.admission.expire_due();
-        let mut live = HashSet::new();
+        let mut active = HashSet::new();
         let mut open = 0;
         let requests = self.requests().await;
         for session in self.sessions().await {
@@ -236,10 +236,13 @@ impl Run {
             if session.state.is_final() {
                 self.unchanged(session.id.to_string(), &end);
             } else {
-                assert!(live.insert((session.principal, session.target)));
+                if session.state == SessionState::Active {
+                    assert!(active.insert((session.principal, session.target)));
+                }
                 open += usize::from(session.expires_at > now);
             }
         }
+        self.check_overlaps(&requests).await;
         assert!(self.world.admission.live_sessions() <= open);
         let held = self.world.control.held();
         let held = held.lock().await;
@@ -249,6 +252,33 @@ impl Run {
         for request in requests {
             if request.state.name() != "pending" {
                 self.unchanged(request.id.to_string(), &format!("{:?}", request.state));
+            }
+        }
+    }
+
+    /// Nobody has two sessions for one target at a time, but that what is scheduled gives way to a
+    /// broken glass.
+    async fn check_overlaps(&self, requests: &[AccessRequest]) {
+        let sessions = self.sessions().await;
+        let live = |it: &&Session| !it.state.is_final();
+        let broken = |it: &Session| {
+            let from = |request: &&AccessRequest| request.id == it.request;
+            let request = requests.iter().find(from).unwrap();
+            request.kind == RequestKind::BreakGlass
+        };
+        for one in sessions.iter().filter(live) {
+            let beside = |it: &&Session| {
+                it.id != one.id
+                    && (&it.principal, &it.target) == (&one.principal, &one.target)
+                    && it.starts_at < one.expires_at
+                    && one.starts_at < it.expires_at
+            };
+            for other in sessions.iter().filter(live).filter(beside) {
+                let gives_way = |this: &Session, that: &Session| {
+                    this.state == SessionState::Scheduled && broken(that)
+                };
+                let fine = gives_way(one, other) || gives_way(other, one);
+                assert!(fine, "{one:?} beside {other:?}");
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::testing::{HOUR, World, caller, rules, rules_of};
+use super::testing::{HOUR, World, caller, rules, rules_and, rules_of};
 use super::{Ask, Control, Error};
 use crate::access::{
     Approval, ReasonRule, RequestId, RequestState, Session, SessionId, SessionState, Stage,
@@ -412,9 +412,130 @@ async fn a_target_says_which_reasons_it_takes_but_only_to_those_who_may_ask() {
     let ask = |reason: &str| Ask::new(name.clone(), HOUR, reason);
     let control: &std::sync::Arc<Control> = &world.control;
     let refused = control.submit(&caller("maya"), ask("stuck")).await;
-    assert_eq!(text(refused), "orders-ro wants an incident's number");
+    let wanted = "orders-ro wants another reason: an incident's number";
+    assert_eq!(text(refused), wanted);
     let stranger = control.submit(&caller("sam"), ask("stuck")).await;
     assert!(matches!(stranger, Err(Error::NotFound(_))));
     let taken = control.submit(&caller("maya"), ask("INC-7 stuck")).await;
     assert_eq!(taken.unwrap().request.ticket.as_deref(), Some("INC-7"));
+}
+
+#[tokio::test]
+async fn a_policy_limits_how_long_a_session_is_with_all_its_extensions() {
+    let world = World::new();
+    world.control.set_rules(rules_and(
+        "@id(\"ninety-minutes\")
+         forbid (principal, action in [Action::\"request\", Action::\"extend\"], resource)
+         when { context has total && context.total > duration(\"90m\") };",
+    ));
+    let session = world.session().await;
+    let too_long = world.extend(session.id, 31 * MINUTE).await;
+    assert_eq!(text(too_long), "you may not have orders-ro for longer");
+    // Each of these two would do, but not both.
+    for _ in 0..2 {
+        let state = world.extend(session.id, 20 * MINUTE).await.unwrap();
+        assert_eq!(state, RequestState::Pending);
+    }
+    let requests = world.control.requests(&caller("dana"), true).await.unwrap();
+    let first = world.approve("dana", requests[0].request.id).await;
+    assert_eq!(first.unwrap().unwrap().length(), 80 * MINUTE);
+    let second = world.approve("dana", requests[1].request.id).await;
+    assert_eq!(
+        text(second),
+        "the policy no longer lets maya have orders-ro"
+    );
+    assert_eq!(world.stored(session.id).await.length(), 80 * MINUTE);
+}
+
+#[tokio::test]
+async fn an_approver_of_short_sessions_shortens_a_request_to_what_they_may_grant() {
+    let world = World::new();
+    world.control.set_rules(rules_and(
+        "@id(\"short\")
+         forbid (principal == Principal::\"dana\", action == Action::\"approve\", resource)
+         when { context has duration && context.duration > duration(\"30m\") };",
+    ));
+    let request = world.submit("maya").await;
+    let dana = caller("dana");
+    let seen = world.control.request(&dana, request).await.unwrap();
+    assert!(seen.may_decide && seen.request.duration == HOUR);
+    let refusal = "you may not approve orders-ro for so long; for 30m you may";
+    assert_eq!(text(world.approve("dana", request).await), refusal);
+    let cut = |minutes: u32| Some(minutes * MINUTE);
+    let longer = world.control.approve(&dana, request, cut(31)).await;
+    assert_eq!(text(longer), refusal);
+    let shorter = world.control.approve(&dana, request, cut(30)).await;
+    let (_, session) = shorter.unwrap();
+    assert_eq!(session.unwrap().session.length(), 30 * MINUTE);
+    let other = world.submit("noor").await;
+    world.control.deny(&dana, other, "no").await.unwrap();
+    let own = world.submit("noor").await;
+    let hers = world.approve("noor", own).await;
+    assert_eq!(text(hers), "nobody decides their own request");
+}
+
+impl World {
+    /// A session of maya's, an hour long, that begins in `wait`, if nothing is in its way.
+    async fn scheduled(&self, wait: Duration) -> Result<Session, Error> {
+        let ask = Ask {
+            starts_at: Some(self.clock.now() + wait),
+            ..Ask::new("orders-ro".parse().unwrap(), HOUR, "CHG-7")
+        };
+        let asked = self.control.submit(&caller("maya"), ask).await.unwrap();
+        let session = self.approve("dana", asked.request.id).await?;
+        Ok(session.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn what_is_scheduled_is_in_the_way_only_of_what_goes_on_at_the_same_time() {
+    let world = World::new();
+    let later = world.scheduled(2 * HOUR).await.unwrap();
+    let refused = world.scheduled(3 * HOUR - MINUTE).await;
+    let (start, end) = (later.starts_at, later.expires_at);
+    assert_eq!(
+        text(refused),
+        format!("maya already has a session for orders-ro from {start} to {end}")
+    );
+    world.scheduled(3 * HOUR).await.unwrap();
+    let now = world.session().await;
+    assert_eq!(world.admission.live_sessions(), 1);
+    // It may be extended up to there and no further.
+    let maya = caller("maya");
+    let requests = || world.control.requests(&maya, true);
+    world.extend(now.id, HOUR + MINUTE).await.unwrap();
+    let too_long = requests().await.unwrap()[0].request.id;
+    let refused = world.approve("dana", too_long).await;
+    assert!(text(refused).starts_with("maya already has a session"));
+    world.extend(now.id, HOUR).await.unwrap();
+    let longer = requests().await.unwrap()[0].request.id;
+    world.approve("dana", longer).await.unwrap();
+    // One takes over from the other.
+    world.pass(2 * HOUR);
+    world.control.patrol().await.unwrap();
+    assert_eq!(world.stored(now.id).await.state.name(), "expired");
+    assert_eq!(world.stored(later.id).await.state, SessionState::Active);
+    assert_eq!(world.admission.live_sessions(), 1);
+}
+
+#[tokio::test]
+async fn nothing_that_is_scheduled_keeps_anybody_from_breaking_the_glass() {
+    let world = World::new();
+    let later = world.scheduled(30 * MINUTE).await.unwrap();
+    let glass = world.break_glass("maya").await;
+    // Its start comes, but it waits until the other is over.
+    world.pass(31 * MINUTE);
+    let world = world.restart().await;
+    world.control.recover().await.unwrap();
+    world.control.patrol().await.unwrap();
+    assert_eq!(world.stored(glass).await.state, SessionState::Active);
+    assert_eq!(world.stored(later.id).await.state, SessionState::Scheduled);
+    world.pass(30 * MINUTE);
+    world.control.patrol().await.unwrap();
+    let begun = world.stored(later.id).await;
+    assert_eq!(
+        (begun.state, begun.expires_at),
+        (SessionState::Active, later.expires_at)
+    );
+    assert_eq!(world.admission.live_sessions(), 1);
 }

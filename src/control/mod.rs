@@ -9,6 +9,7 @@ mod configuration;
 mod decide;
 mod delegate;
 mod error;
+mod events;
 mod expire;
 mod explain;
 mod gate;
@@ -64,16 +65,18 @@ use crate::telemetry::Metrics;
 use crate::tickets::Tickets;
 
 pub use crate::admission::ConnectionInfo;
+pub use crate::notify::inert;
 pub use crate::notify::slack::Signed as SlackCall;
 pub use crate::policy::{Action, Explanation, PolicyFile};
 pub use crate::store::{Answer as KeptAnswer, Place, Window};
 pub use asking::FrontDesk;
 pub use configuration::{Configuration, Live, Reload};
 pub use error::Error;
+pub use events::{Heard, Listener, Mark};
 pub use explain::Question;
 pub use notices::Telling;
 pub use once::{Once, Repeat};
-pub use people::{Begun, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
+pub use people::{Begun, Guesses, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn};
 pub use queries::{Readiness, RequestStatus, SessionStatus, TargetAccess};
 pub use read_audit::{Limits, Page};
 pub use secret::Granted;
@@ -83,8 +86,10 @@ pub use submit::Ask;
 pub use try_channels::Tried;
 pub use window::Placed;
 
+use events::Events;
 use gate::Gate;
 use people::{Failures, Flows, Known, within_scope};
+use reexamine::Owed;
 
 /// The longest reason of a denial or a revocation, in bytes.
 const MAX_REASON: usize = 2_000;
@@ -167,8 +172,11 @@ pub struct Control {
     identity: ArcSwap<Identity>,
     /// Everybody, as [`Control::look_around`] saw them last.
     known: ArcSwap<Known>,
+    /// What a reload that failed has left to do.
+    owed: Mutex<Owed>,
     failures: Failures,
     flows: Flows,
+    guesses: Guesses,
     gate: Gate,
     admission: Arc<Admission>,
     recorder: Recorder,
@@ -182,6 +190,7 @@ pub struct Control {
     /// Who may read the audit now.
     readers: Arc<Semaphore>,
     changes: watch::Sender<u64>,
+    events: Events,
     /// Held while acts go from the outbox to the audit, so that each goes once and in order;
     /// the number of the last that went.
     delivery: Mutex<i64>,
@@ -197,8 +206,10 @@ impl Control {
             rules: ArcSwap::from_pointee(parts.rules),
             identity: ArcSwap::from_pointee(parts.identity),
             known: ArcSwap::from_pointee(known),
+            owed: Mutex::default(),
             failures: Failures::default(),
             flows: Flows::default(),
+            guesses: Guesses::default(),
             gate: Gate::new(Arc::clone(&parts.admission)),
             admission: parts.admission,
             recorder: parts.recorder,
@@ -211,6 +222,7 @@ impl Control {
             audit_key: parts.audit_key,
             readers: Arc::new(Semaphore::new(READERS)),
             changes: watch::Sender::new(0),
+            events: Events::default(),
             delivery: Mutex::new(0),
         })
     }
@@ -218,6 +230,11 @@ impl Control {
     #[cfg(test)]
     fn set_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
+    }
+
+    /// How often who guessed wrong.
+    pub fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     /// Counts transitions: changes whenever a request or a session did.
@@ -233,6 +250,17 @@ impl Control {
     fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+
+    /// What links to pages begin with, if the configuration says it: without a slash at its end.
+    pub fn link_base(&self) -> Option<String> {
+        let base = self.telling.borrow().link_base.clone();
+        (!base.is_empty()).then_some(base)
+    }
+
+    /// Wall time, as it is kept.
+    pub fn time(&self) -> Timestamp {
+        self.now()
     }
 
     /// How people are told, as of now.

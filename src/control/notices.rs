@@ -1,6 +1,6 @@
 //! From the outbox of notices to people: who is told what, and when it is tried again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{AccessRequest, Caller, Principal, PrincipalName, RequestKind, SessionId};
+use crate::access::{AccessRequest, PrincipalName, RequestKind, SessionId};
 use crate::audit::Event;
 use crate::clock;
 use crate::notify::{Channel, Delivery, Failure, Kind, Notice, Slack};
-use crate::policy::Action;
 use crate::store::{Act, Letter};
 
 use super::{Control, Error};
 
+mod recipients;
 #[cfg(test)]
 mod tests;
 
@@ -208,6 +208,7 @@ impl Control {
             return Ok(None);
         };
         let request = self.store.request(letter.request).await?;
+        let request = request.filter(|request| concerns_others(&letter.act.event, request));
         Ok(request.map(|request| self.write(letter, told, request)))
     }
 
@@ -234,51 +235,6 @@ impl Control {
 
     pub(super) fn link(&self, path: &str) -> String {
         format!("{}/{path}", self.telling().link_base)
-    }
-
-    /// Whom a mail goes to: who may decide what is asked, who asked for what was decided.
-    async fn recipients(&self, notice: &Notice) -> Result<Vec<String>, Error> {
-        let people = self.people_with_mail().await?;
-        let concerned = people
-            .into_iter()
-            .filter(|(principal, _)| self.concerns(notice, principal));
-        let addresses = concerned.map(|(_, email)| email);
-        let all: BTreeSet<String> = addresses.chain(self.telling().recipients.clone()).collect();
-        Ok(all.into_iter().collect())
-    }
-
-    fn concerns(&self, notice: &Notice, principal: &Principal) -> bool {
-        let own = principal.name == notice.who;
-        match notice.kind {
-            Kind::Submitted | Kind::Escalated | Kind::BreakGlass => {
-                let caller = Caller {
-                    // They could.
-                    mfa: true,
-                    ..Caller::new(principal.clone())
-                };
-                !own && self.may(&caller, Action::Approve, &notice.target)
-            }
-            Kind::Approved | Kind::Denied | Kind::Lapsed | Kind::Extended | Kind::Revoked => {
-                own && notice.by.as_deref() != Some(notice.who.as_str())
-            }
-            Kind::Withdrawn | Kind::Expired | Kind::Test => false,
-        }
-    }
-
-    /// Everybody whom mail reaches, of the configuration and of the accounts.
-    pub(super) async fn people_with_mail(&self) -> Result<Vec<(Principal, String)>, Error> {
-        let accounts = self.store.accounts().await?;
-        let accounts = accounts.into_iter().filter_map(|account| {
-            let email = account.email.clone()?;
-            let active = account.disabled_at.is_none();
-            active.then(|| (account.principal(), email))
-        });
-        let identity = self.identity.load();
-        let configured = identity.directory.entries().iter().filter_map(|entry| {
-            let email = entry.email.clone()?;
-            Some((entry.principal.clone(), email))
-        });
-        Ok(configured.chain(accounts).collect())
     }
 }
 
@@ -307,6 +263,10 @@ fn told(act: &Act) -> Option<Told> {
         } => return None,
         Event::RequestSubmitted { .. } => plain(Kind::Submitted),
         Event::RequestEscalated { .. } => plain(Kind::Escalated),
+        Event::RequestStageApproved { by, .. } => Told {
+            by: Some(by.to_string()),
+            ..plain(Kind::NextStage)
+        },
         Event::RequestApproved {
             by,
             policies,
@@ -354,6 +314,14 @@ fn told(act: &Act) -> Option<Told> {
         },
         _ => return None,
     })
+}
+
+/// Whether an act is anybody's business: of the approvals in a stage, only that which filled it.
+fn concerns_others(event: &Event, request: &AccessRequest) -> bool {
+    match event {
+        Event::RequestStageApproved { by, stage, .. } => request.chain.was_filled_by(by, *stage),
+        _ => true,
+    }
 }
 
 /// How long to wait after so many failures: longer each time, never twice the same.

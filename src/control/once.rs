@@ -24,8 +24,8 @@ impl Control {
     /// comes with it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the key was for something else; [`Error::Conflict`] if the call was
-    /// begun, and its answer is not known, or not kept because it was a secret.
+    /// [`Error::Invalid`] if the key was for something else; [`Error::KeyInUse`] if the call was
+    /// begun, and its answer is not known; [`Error::KeyUsed`] if that was not kept, being a secret.
     pub async fn once(
         &self,
         caller: &Caller,
@@ -43,12 +43,8 @@ impl Control {
         match self.store.claim_call(&call).await? {
             Claim::New => Ok(Repeat::First(Once(call.key))),
             Claim::Answered(answer) if answer.body.is_some() => Ok(Repeat::Again(answer)),
-            Claim::Answered(_) => Err(Error::Conflict(
-                "it was made before, by the same Idempotency-Key; its secret is shown once".into(),
-            )),
-            Claim::Begun => Err(Error::Conflict(
-                "a call with the same Idempotency-Key was begun; look at what became of it".into(),
-            )),
+            Claim::Answered(_) => Err(Error::KeyUsed),
+            Claim::Begun => Err(Error::KeyInUse),
             Claim::Other => Err(Error::Invalid(
                 "the same Idempotency-Key came with another body".into(),
             )),

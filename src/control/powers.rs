@@ -1,5 +1,7 @@
 //! By whose powers somebody decides: their own, and of those who delegated theirs to them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::access::{
@@ -8,7 +10,11 @@ use crate::access::{
 };
 use crate::policy::{Action, Context, Query};
 
+use super::submit::SHORTER;
 use super::{Control, Error};
+
+/// The shortest that an approver may make a request.
+pub(super) const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Somebody, and all whose powers they have, themselves first.
 pub(super) struct Powers {
@@ -55,45 +61,64 @@ impl Control {
         hats.any(|hat| self.may(hat, action, target))
     }
 
-    /// What `attempt` makes of a request, by the first of their powers that lets it.
+    /// What `attempt` makes of a request, by the first of their powers that `may`.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if the policy lets none of them; what `access` says of the first that
-    /// it lets.
+    /// What `access` says of the first that may; `None` if none of them may.
     pub(super) fn decide<T>(
         &self,
         powers: &Powers,
         request: &AccessRequest,
-        now: Timestamp,
+        may: impl Fn(&Caller) -> bool,
         attempt: impl Fn(Approver<'_>) -> Result<T, TransitionError>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Option<TransitionError>> {
         let mut refusal = None;
         for (approver, hat) in powers.approvers() {
             // Their own is left to `access`, which says why.
             let own = approver.is_or_stands_for(&request.requester);
-            if own || self.permits(hat, Action::Approve, request, now) {
+            if own || may(hat) {
                 match attempt(approver) {
                     Ok(decided) => return Ok(decided),
                     Err(error) => _ = refusal.get_or_insert(error),
                 }
             }
         }
-        Err(refusal.map_or_else(
-            || {
-                Error::Forbidden(format!(
-                    "you may not decide on requests for {}",
-                    request.target
-                ))
-            },
-            Error::from,
-        ))
+        Err(refusal)
     }
 
     /// Whether they may approve the request now.
     pub(super) fn may_decide(&self, powers: &Powers, request: &AccessRequest) -> bool {
         let now = self.now();
+        let may = |hat: &Caller| self.may_approve(hat, request, now);
         let approve = |by: Approver<'_>| request.clone().approve(by, None, now);
-        request.state == RequestState::Pending && self.decide(powers, request, now, approve).is_ok()
+        request.state == RequestState::Pending && self.decide(powers, request, may, approve).is_ok()
+    }
+
+    /// Whether the policy lets `caller` approve the request, as it is or shortened.
+    pub(super) fn may_approve(
+        &self,
+        caller: &Caller,
+        request: &AccessRequest,
+        now: Timestamp,
+    ) -> bool {
+        let permits = |request| self.permits(caller, Action::Approve, request, now);
+        permits(request) || permits(&request.shortened(SHORTEST))
+    }
+
+    /// The longest, of a few, for which they may approve the request, which they may not as it is.
+    pub(super) fn approvable_length(
+        &self,
+        powers: &Powers,
+        request: &AccessRequest,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let mut lengths = SHORTER.map(Duration::from_secs).into_iter();
+        lengths.find(|&length| {
+            let shorter = request.shortened(length);
+            let mut hats = powers.hats.iter();
+            length < request.granted_duration()
+                && hats.any(|hat| self.permits(hat, Action::Approve, &shorter, now))
+        })
     }
 
     /// Those who may approve the request now, of all whom hallpass knows, by name.
@@ -104,7 +129,7 @@ impl Control {
         let now = self.now();
         let may = |caller: &Caller| {
             let approved = request.clone().approve(Approver::own(caller), None, now);
-            approved.is_ok() && self.permits(caller, Action::Approve, request, now)
+            approved.is_ok() && self.may_approve(caller, request, now)
         };
         let caller = |principal| Caller {
             // They could.
@@ -146,6 +171,7 @@ impl Control {
             context: Context {
                 now,
                 duration: Some(request.granted_duration()),
+                total: Some(request.total_duration()),
                 reason: Some(&request.reason),
                 ticket: request.ticket.as_deref(),
                 requester: Some(&request.requester),

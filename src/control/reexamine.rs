@@ -1,14 +1,40 @@
 //! Sessions under other rules than those that they were granted under.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::access::{Ending, HALLPASS, PrincipalName, Session};
+use crate::access::{Ending, HALLPASS, Principal, PrincipalName, Session};
+use crate::identity::Directory;
 use crate::store::{Change, Filter, StoreError};
 
 use super::expire::ended;
 use super::{Control, Error, Identity, Rules, act, to_the_end};
+
+/// What is still to be done about principals of the configuration that have changed.
+#[derive(Default)]
+pub(super) struct Owed {
+    /// Others than they were: their sessions are to be looked at.
+    changed: HashSet<PrincipalName>,
+    /// There now, and not before, or the other way round.
+    passed: HashSet<PrincipalName>,
+}
+
+impl Owed {
+    fn note(&mut self, before: &Directory, now: &Directory) {
+        for Principal { name, .. } in before.principals().chain(now.principals()) {
+            let principal = |it: &Directory| it.named(name.as_str()).map(|it| it.principal.clone());
+            let (before, now) = (principal(before), principal(now));
+            if before.is_some() != now.is_some() {
+                self.passed.insert(name.clone());
+            }
+            if before != now {
+                self.changed.insert(name.clone());
+            }
+        }
+    }
+}
 
 impl Control {
     /// Replaces targets, policy and who is who, and ends the sessions of those who are no longer
@@ -26,15 +52,35 @@ impl Control {
     ) -> Result<usize, Error> {
         let rules = Arc::new(rules);
         self.rules.store(Arc::clone(&rules));
-        self.identity.store(Arc::new(identity));
+        let before = self.identity.swap(Arc::new(identity));
+        // What fails is done again with the next reload, to which nothing has changed any more.
+        let mut owed = self.owed.lock().await;
+        owed.note(&before.directory, &self.identity.load().directory);
         let old = self.known();
+        self.pass_names_on(&owed).await?;
         self.look_around().await?;
         let new = self.known();
-        self.review_some(|session| {
-            let (name, target) = (&session.principal, &session.target);
-            revoke || old.get(name) != new.get(name) || !rules.targets.contains_key(target)
-        })
-        .await
+        let changed = |name: &&PrincipalName| old.get(*name) != new.get(*name);
+        owed.changed
+            .extend(old.keys().chain(new.keys()).filter(changed).cloned());
+        let ended = self
+            .review_some(|session| {
+                let (name, target) = (&session.principal, &session.target);
+                revoke || owed.changed.contains(name) || !rules.targets.contains_key(target)
+            })
+            .await?;
+        *owed = Owed::default();
+        Ok(ended)
+    }
+
+    /// Names of accounts that the configuration has taken, or given back, are somebody else's now.
+    async fn pass_names_on(&self, owed: &Owed) -> Result<(), Error> {
+        for name in &owed.passed {
+            if let Some(account) = self.store.account(name.as_str()).await? {
+                self.pass_on(&account.name, &hallpass()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Asks the policy again for every live session, or those of one holder, as it was asked when
@@ -112,7 +158,7 @@ impl Control {
                 return Ok(false);
             };
             let change = Change::moves_session(new.clone(), act(now, ended(&new)));
-            let done = self.store.commit(&change).await;
+            let done = self.commit(&change).await;
             let ending = Ending::Revoked {
                 by: by.clone(),
                 reason: why.to_owned(),

@@ -1,6 +1,7 @@
 //! Another configuration takes the place of one, and tickets are looked at.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,9 +10,10 @@ use axum::http::StatusCode;
 use axum::routing::get;
 
 use super::testing::{HOUR, World, caller, identity, rules, rules_of};
-use super::{Ask, Configuration, Error, Reload, Rules, Telling};
+use super::{Ask, Configuration, Error, Identity, Reload, Rules, Telling};
 use crate::access::{Ending, ReasonRule, TargetName};
 use crate::audit::Event;
+use crate::identity::Directory;
 use crate::secret::ServerKey;
 use crate::store::Store;
 use crate::tickets::{Settings, Tickets};
@@ -87,6 +89,34 @@ async fn a_change_is_recorded_within_bounds_and_shown_to_administrators_alone() 
         let refused = world.control.configuration(&caller(other)).await;
         assert!(matches!(refused, Err(Error::Forbidden(_))), "{other}");
     }
+}
+
+#[tokio::test]
+async fn a_reload_that_failed_ends_at_the_next_try_what_it_should_have_ended() {
+    let world = World::new();
+    let session = world.session().await;
+    let outsiders = || {
+        let of = identity(&ServerKey::from_bytes([7; 32]));
+        let mut entries = of.directory.entries().to_vec();
+        for entry in &mut entries {
+            entry.principal.groups.retain(|it| it != "engineers");
+        }
+        Reload {
+            identity: Identity {
+                directory: Directory::new(entries),
+                ..of
+            },
+            ..reload(rules(), false)
+        }
+    };
+    world.store.read_only.store(true, Ordering::SeqCst);
+    world.control.take_up(outsiders()).await.unwrap_err();
+    world.store.read_only.store(false, Ordering::SeqCst);
+    // By now they are in no other groups than before.
+    assert_eq!(world.control.take_up(outsiders()).await.unwrap(), 1);
+    let stored = world.store.session(session.id).await.unwrap().unwrap();
+    assert_eq!(stored.state.name(), "revoked");
+    assert_eq!(world.control.take_up(outsiders()).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -37,6 +37,27 @@ impl Control {
         Ok(page(self.store.reviews(&filter).await?, window))
     }
 
+    /// The review of a session, if `caller` may see it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if not, or if there is none.
+    pub async fn review(&self, caller: &Caller, session: SessionId) -> Result<Review, Error> {
+        let powers = self.powers(caller).await?;
+        self.visible_review(caller, &powers, session).await
+    }
+
+    async fn visible_review(
+        &self,
+        caller: &Caller,
+        powers: &Powers,
+        session: SessionId,
+    ) -> Result<Review, Error> {
+        let review = self.store.review(session).await?.filter(|review| {
+            review.principal == caller.name || self.any_may(powers, Action::View, &review.target)
+        });
+        review.ok_or(Error::NotFound("review"))
+    }
+
     /// Closes the review of a session, with a note of what was found.
     ///
     /// # Errors
@@ -51,10 +72,7 @@ impl Control {
     ) -> Result<Review, Error> {
         let (note, now) = (reason(note)?, self.now());
         let powers = self.powers(caller).await?;
-        let old = self.store.review(session).await?.filter(|review| {
-            review.principal == caller.name || self.any_may(&powers, Action::View, &review.target)
-        });
-        let old = old.ok_or(Error::NotFound("review"))?;
+        let old = self.visible_review(caller, &powers, session).await?;
         let new = self.reviewer(&powers, &old, |reviewer| {
             old.clone().close(reviewer, note, now)
         })?;
@@ -69,7 +87,7 @@ impl Control {
         };
         let control = Arc::clone(self);
         to_the_end(async move {
-            control.store.commit(&change).await?;
+            control.commit(&change).await?;
             control.count_reviews().await;
             control.follow_up().await;
             Ok(())

@@ -53,7 +53,7 @@ impl Control {
             return Err(over(&old));
         };
         let change = Change::moves_session(new.clone(), act(now, ended(&new)));
-        match self.store.commit(&change).await {
+        match self.commit(&change).await {
             Ok(()) => self.gate.end(&new, ending),
             Err(error @ StoreError::Conflict(_)) => return Err(error.into()),
             Err(error) => {

@@ -17,7 +17,7 @@ use super::grant::approved;
 use super::{Control, Error, RequestStatus, Seen, act, random_id, reason, to_the_end};
 
 /// Durations that somebody is told of who asked for one that is too long.
-const SHORTER: [u64; 7] = [8 * 3600, 4 * 3600, 2 * 3600, 3600, 1800, 900, 300];
+pub(super) const SHORTER: [u64; 7] = [8 * 3600, 4 * 3600, 2 * 3600, 3600, 1800, 900, 300];
 
 /// What somebody asks for.
 #[derive(Debug, Clone)]
@@ -114,8 +114,8 @@ impl Control {
         let target = target
             .ok_or_else(|| Error::Conflict(format!("{} is no longer a target", session.target)))?;
         let wanted = Wanted::Extension(&session);
-        let mut request = self.request_of(caller, wanted, target, duration, why)?;
-        request.circumstances.extensions = Some(self.store.extensions(session.id).await?);
+        let request = self.request_of(caller, wanted, target, duration, why)?;
+        let request = self.extending(request, &session).await?;
         let by = self.admissible(caller, &request).ok_or_else(|| {
             Error::Forbidden(format!("you may not have {} for longer", target.name))
         })?;
@@ -129,6 +129,17 @@ impl Control {
         let by = by.filter(|_| !broken);
         let request = self.keep(request, by, Some(session)).await?;
         Ok(self.full_status(false, request))
+    }
+
+    /// The request, with what is to be known of the session that it extends, as it is now.
+    pub(super) async fn extending(
+        &self,
+        mut request: AccessRequest,
+        session: &Session,
+    ) -> Result<AccessRequest, Error> {
+        request.circumstances.extensions = Some(self.store.extensions(session.id).await?);
+        request.circumstances.before = Some(session.length());
+        Ok(request)
     }
 
     fn request_of(
@@ -147,7 +158,7 @@ impl Control {
             circumstances: Circumstances {
                 mfa: caller.mfa,
                 address: caller.address,
-                extensions: None,
+                ..Circumstances::default()
             },
         };
         let id = RequestId::from_random(random_id());
@@ -165,6 +176,7 @@ impl Control {
     fn knows(&self, caller: &Caller, target: &Target, duration: Duration, why: &str) -> bool {
         let context = Context {
             duration: Some(duration),
+            total: Some(duration),
             reason: Some(why),
             ..Context::at(self.now())
         };
@@ -289,7 +301,7 @@ impl Control {
     }
 
     async fn wait_for_approval(&self, change: Change) -> Result<(), Error> {
-        self.store.commit(&change).await?;
+        self.commit(&change).await?;
         self.follow_up().await;
         Ok(())
     }

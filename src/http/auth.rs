@@ -1,5 +1,6 @@
 //! Who calls, and from where.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -57,10 +58,10 @@ impl FromRequestParts<ApiState> for Bearer {
 /// The address that was dialled from.
 pub(super) struct Peer(pub(super) IpAddr);
 
-impl FromRequestParts<ApiState> for Peer {
-    type Rejection = Rejection;
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Rejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self(peer(parts)))
     }
 }
@@ -73,7 +74,7 @@ fn bearer(parts: &Parts) -> Option<Secret> {
 }
 
 /// The address that was dialled from; requests that did not come by a socket share one.
-fn peer(parts: &Parts) -> IpAddr {
+pub(super) fn peer(parts: &Parts) -> IpAddr {
     parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()

@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 
-use super::types::Problem;
+use super::types::{KEY_IN_USE, KEY_USED, Problem};
 use crate::control::Error;
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -29,6 +29,20 @@ impl Rejection {
             detail: detail.into(),
             retry_after: None,
         }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What programs go by.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What people read.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// What was sent does not fit the API's document.
@@ -69,9 +83,12 @@ impl From<Error> for Rejection {
             Error::PasswordNeeded => (StatusCode::FORBIDDEN, "password_needed"),
             Error::Provider => (StatusCode::BAD_GATEWAY, "provider_unavailable"),
             Error::NoDeviceFlow => (StatusCode::CONFLICT, "no_device_flow"),
+            Error::KeyInUse => (StatusCode::CONFLICT, KEY_IN_USE),
+            Error::KeyUsed => (StatusCode::CONFLICT, KEY_USED),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Error::Tracker(_) => (StatusCode::BAD_GATEWAY, "tickets_unavailable"),
             Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Error::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
             Error::Changed(_) => (StatusCode::PRECONDITION_FAILED, "changed"),
             Error::AuditUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
             Error::AuditUnreadable(cause) => {

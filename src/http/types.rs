@@ -3,6 +3,7 @@
 //! Times are RFC 3339; durations are text like `30m` or `1h 30m`.
 
 mod configuration;
+mod events;
 mod people;
 mod text;
 
@@ -25,6 +26,7 @@ use crate::control::{Action, PolicyFile};
 pub use crate::control::Explanation;
 
 pub use configuration::*;
+pub use events::*;
 pub use people::*;
 pub use text::{AddressText, DurationText};
 
@@ -494,6 +496,11 @@ pub struct ExplainPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DurationText>)]
     pub duration: Option<String>,
+    /// How long the session would be altogether, if more of it is asked for; as long as `duration`
+    /// if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DurationText>)]
+    pub total: Option<String>,
     /// When; now if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
@@ -525,6 +532,11 @@ pub struct ExplainPolicy {
 fn is_false(value: &bool) -> bool {
     !value
 }
+
+/// The code of the problem that a call by the same `Idempotency-Key` was begun and may still go on.
+pub const KEY_IN_USE: &str = "key_in_use";
+/// The code of the problem that it was done, and its answer, a secret, is not given again.
+pub const KEY_USED: &str = "key_used";
 
 /// An error, as `application/problem+json` (RFC 9457).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -16,4 +16,5 @@ pub use channel::{Channel, Delivery, Failure};
 pub use email::{Email, EmailSettings, Encryption, SetupError};
 pub use notice::{Kind, Notice};
 pub use slack::{Slack, SlackSettings};
+pub use text::inert;
 pub use webhook::{InvalidSecret, Webhook, WebhookSecret, WebhookSettings};

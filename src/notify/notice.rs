@@ -15,6 +15,8 @@ pub enum Kind {
     Submitted,
     /// Nobody decided for so long that others are asked too.
     Escalated,
+    /// Those of one stage have approved: it is up to those of the next.
+    NextStage,
     /// A request was granted.
     Approved,
     /// A request was refused.
@@ -41,6 +43,7 @@ impl Kind {
         match self {
             Self::Submitted => "request.submitted",
             Self::Escalated => "request.escalated",
+            Self::NextStage => "request.next_stage",
             Self::Approved => "request.approved",
             Self::Denied => "request.denied",
             Self::Withdrawn => "request.withdrawn",
@@ -55,7 +58,7 @@ impl Kind {
 
     /// Whether somebody is asked to decide.
     pub fn asks(self) -> bool {
-        matches!(self, Self::Submitted | Self::Escalated)
+        matches!(self, Self::Submitted | Self::NextStage | Self::Escalated)
     }
 
     /// Whether nothing more will happen to the request or its session.
@@ -125,6 +128,7 @@ impl Notice {
         match self.kind {
             Kind::Submitted => format!("{who} asks for {target} for {length}"),
             Kind::Escalated => format!("{who} still waits for {target}: nobody has decided"),
+            Kind::NextStage => format!("{who} waits for {target}: {by} approved, others have to"),
             Kind::Approved => format!("{by} approved {target} for {who}"),
             Kind::Denied => format!("{by} denied {target} to {who}"),
             Kind::Withdrawn => format!("{who} no longer asks for {target}"),

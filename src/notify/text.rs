@@ -1,7 +1,7 @@
 //! Text from people, made harmless for whoever reads it elsewhere.
 
 /// Text with what could turn it around, hide in it or steer a terminal made visible. Lines stay.
-pub(super) fn inert(text: &str) -> String {
+pub fn inert(text: &str) -> String {
     let visible = |c: char| match c {
         '\n' => '\n',
         '\t' => ' ',

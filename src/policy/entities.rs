@@ -68,6 +68,7 @@ pub(super) fn circumstances(
             caller.address.map(|it| Value::new_ip(it.to_string())),
         ),
         ("duration", context.duration.map(duration)),
+        ("total", context.total.map(duration)),
         ("reason", context.reason.map(text)),
         ("ticket", context.ticket.map(text)),
         (

@@ -97,10 +97,7 @@ pub fn granted_instead(policy: &dyn Policy, query: &Query<'_>) -> Option<String>
     let tried = std::iter::once(asked).chain(shorter.map(Some));
     for duration in tried {
         for caller in [query.caller, &with_mfa] {
-            let context = Context {
-                duration,
-                ..query.context
-            };
+            let context = query.context.lasting(duration);
             let other = Query {
                 caller,
                 context,

@@ -33,6 +33,9 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// For how long, of what is asked for or decided on.
     pub duration: Option<Duration>,
+    /// How long the session would be altogether: [`Context::duration`], and what it has already if
+    /// more of it is asked for.
+    pub total: Option<Duration>,
     /// Why.
     pub reason: Option<&'a str>,
     /// The ticket that the reason names.
@@ -46,11 +49,24 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The same for less time, or none that is known.
+    pub(super) fn lasting(self, duration: Option<Duration>) -> Self {
+        let asked = self.duration.unwrap_or_default();
+        let before = self.total.map(|total| total.saturating_sub(asked));
+        let total = before.zip(duration).map(|(before, more)| before + more);
+        Self {
+            duration,
+            total,
+            ..self
+        }
+    }
+
     /// Nothing but the time.
     pub fn at(now: Timestamp) -> Self {
         Self {
             now,
             duration: None,
+            total: None,
             reason: None,
             ticket: None,
             requester: None,

@@ -97,6 +97,7 @@ fn when(condition: &str) -> Cedar {
 fn full<'a>(requester: Option<&'a PrincipalName>) -> Context<'a> {
     Context {
         duration: Some(Duration::from_secs(3600)),
+        total: Some(Duration::from_secs(7200)),
         reason: Some("INC-4312 stuck refunds"),
         ticket: Some("INC-4312"),
         requester,
@@ -116,7 +117,8 @@ fn decide(policy: &Cedar, who: &str, action: Action, on: &str, context: Context<
     })
 }
 
-/// `who action target`, and in what circumstances: `for DURATION`, `of REQUESTER`, `again N`.
+/// `who action target`, and in what circumstances: `for DURATION`, `of REQUESTER`, `again N`;
+/// `after DURATION`: so much of it there has been.
 fn row(policy: &Cedar, row: &str) -> Decision {
     let words: Vec<&str> = row.split_whitespace().collect();
     let said = |word: &str| {
@@ -124,8 +126,11 @@ fn row(policy: &Cedar, row: &str) -> Decision {
         words.get(at + 1).copied()
     };
     let requester = said("of").map(|name| name.parse().unwrap());
+    let time = |word| said(word).map(|text| humantime::parse_duration(text).unwrap());
+    let before = time("after").unwrap_or_default();
     let context = Context {
-        duration: said("for").map(|text| humantime::parse_duration(text).unwrap()),
+        duration: time("for"),
+        total: time("for").map(|more| before + more),
         requester: requester.as_ref(),
         extensions: said("again").map(|number| number.parse().unwrap()),
         ..Context::at(now())
@@ -150,6 +155,10 @@ fn the_default_set_decides_as_the_table_says() {
         ("maya request orders-staging for 3d", true),
         ("maya request orders-staging for 4d", false),
         ("maya extend orders for 1h", true),
+        ("maya extend orders for 1h after 7h", true),
+        ("maya extend orders for 1h after 8h", false),
+        ("maya extend orders-staging for 1h after 71h", true),
+        ("maya extend orders-staging for 2h after 71h", false),
         ("omar request orders for 1h", true),
         ("petra request orders for 1h", true),
         ("robot request orders for 1h", true),
@@ -178,6 +187,7 @@ fn the_default_set_decides_as_the_table_says() {
         ("dana approve orders", true),
         ("dana approve orders for 1h of dana", false),
         ("dana approve orders for 9h of maya", false),
+        ("dana approve orders for 1h of maya after 8h", false),
         ("omar approve orders for 1h of maya", true),
         ("omar approve orders for 1h of omar", false),
         ("petra approve orders for 1h of maya", true),
@@ -249,6 +259,7 @@ fn every_fact_reaches_the_policy_as_the_schema_says() {
         "context.mfa",
         "context has address && context.address.isInRange(ip(\"192.0.2.0/24\"))",
         "context has duration && context.duration == duration(\"1h\")",
+        "context has total && context.total == duration(\"2h\")",
         "context has reason && context.reason like \"INC-*\"",
         "context has ticket && context.ticket == \"INC-4312\"",
         "context has requester && context.requester == Principal::\"maya\"",
@@ -267,6 +278,7 @@ fn every_fact_reaches_the_policy_as_the_schema_says() {
     let unknown = [
         "address",
         "duration",
+        "total",
         "reason",
         "ticket",
         "requester",
@@ -432,6 +444,7 @@ fn explained(who: &str, action: Action, on: &str, context: Context<'_>) -> Expla
 fn lasting(hours: u64) -> Context<'static> {
     Context {
         duration: Some(Duration::from_secs(hours * 3600)),
+        total: Some(Duration::from_secs(hours * 3600)),
         ..Context::at(now())
     }
 }

@@ -82,12 +82,15 @@ pub enum AccountChange {
     Disabled(Option<Timestamp>),
     /// It is in these groups.
     Groups(Vec<String>),
+    /// Nobody's: of those whom a provider calls so, the next to sign in has it. Its tokens are
+    /// revoked, and it is in no group.
+    Released,
 }
 
 /// Accounts.
 #[async_trait]
 pub trait Accounts: Send + Sync {
-    /// Keeps a new account.
+    /// Keeps a new account. Tokens of whoever had the name before are revoked.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the name is taken, in whatever case.
@@ -129,7 +132,8 @@ pub trait Accounts: Send + Sync {
         act: &Act,
     ) -> Result<(), StoreError>;
 
-    /// Keeps a token for somebody for whom a provider vouches, and what it said of them.
+    /// Keeps a token for somebody for whom a provider vouches, and what it said of them. Tokens of
+    /// whoever had the name before, if their account is new, are revoked.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the name is somebody else's, or disabled.
@@ -314,7 +318,9 @@ fn insert(
         ":password": credentials.password,
         ":setup": credentials.setup_until.map(Timestamp::as_microsecond),
     })?;
-    one(inserted, || StoreError::Conflict("taken".to_owned()))
+    one(inserted, || StoreError::Conflict("taken".to_owned()))?;
+    let name = account.name.as_str();
+    Ok(tokens::revoke_all(connection, name, account.created_at)?)
 }
 
 fn claim(
@@ -383,8 +389,10 @@ fn vouched(connection: &Connection, account: &Account) -> Result<(), StoreError>
     if named(connection, account.name.as_str())?.is_none() {
         return insert(connection, account, &Credentials::default());
     }
-    let sql = "UPDATE account SET groups = :groups, email = :email, seen_at = :seen
-         WHERE name = :name AND kind = :kind AND subject IS :subject AND disabled_at IS NULL";
+    let sql = "UPDATE account
+            SET groups = :groups, email = :email, seen_at = :seen, subject = :subject
+         WHERE name = :name AND kind = :kind AND disabled_at IS NULL
+           AND (subject IS NULL OR subject = :subject)";
     let changed = connection.prepare_cached(sql)?.execute(named_params! {
         ":name": account.name.as_str(),
         ":kind": account.kind.name(),
@@ -434,6 +442,14 @@ fn apply(
             "UPDATE account SET groups = ?2 WHERE name = ?1",
             (name, rows::to_json(groups)?),
         ),
+        AccountChange::Released => {
+            tokens::revoke_all(connection, name, at)?;
+            connection.execute(
+                "UPDATE account SET subject = NULL, groups = '[]', email = NULL
+                 WHERE name = ?1 AND kind = 'oidc'",
+                [name],
+            )
+        }
     };
     one(changed?, || StoreError::Missing)
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Transaction};
 
 use super::{Act, MAX_PENDING, StoreError, queries, reviews, rows};
-use crate::access::{AccessRequest, RequestState, Review, Session};
+use crate::access::{AccessRequest, RequestKind, RequestState, Review, Session, SessionState};
 
 /// A value to be kept.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ pub(super) fn write(transaction: &Transaction<'_>, change: &Change) -> Result<()
         None => {}
     }
     match &change.session {
-        Some(Write::New(session)) => grant(transaction, session)?,
+        Some(Write::New(session)) => grant(transaction, session, is_urgent(change))?,
         Some(Write::Changed(session)) => move_session(transaction, session)?,
         None => {}
     }
@@ -95,6 +95,9 @@ fn move_request(connection: &Connection, request: &AccessRequest) -> Result<(), 
 }
 
 fn move_session(connection: &Connection, session: &Session) -> Result<(), StoreError> {
+    if session.state == SessionState::Active {
+        alone(queries::ahead(connection, session)?)?;
+    }
     if rows::update_session(connection, session)? {
         return Ok(());
     }
@@ -109,11 +112,21 @@ pub(super) fn conflict(now: Option<&'static str>) -> StoreError {
     })
 }
 
-/// Keeps a new session, unless its holder has a live one for the target.
-fn grant(connection: &Connection, session: &Session) -> Result<(), StoreError> {
-    match queries::live_session(connection, &session.principal, &session.target)? {
-        Some(live) => Err(StoreError::LiveSession(Box::new(live))),
-        // The unique index says the same; the look before gives the better error.
-        None => rows::insert_session(connection, session),
-    }
+/// Keeps a new session, unless its holder has one for the target that it cannot be beside.
+fn grant(connection: &Connection, session: &Session, urgent: bool) -> Result<(), StoreError> {
+    // Of those that are active the unique index says the same; the look before gives the better error.
+    alone(queries::beside(connection, session, urgent)?)?;
+    rows::insert_session(connection, session)
+}
+
+/// What is planned is no obstacle in an emergency; it waits until that is over.
+fn is_urgent(change: &Change) -> bool {
+    let (Some(Write::New(request)) | Some(Write::Changed(request))) = &change.request else {
+        return false;
+    };
+    request.kind == RequestKind::BreakGlass
+}
+
+fn alone(other: Option<Session>) -> Result<(), StoreError> {
+    other.map_or(Ok(()), |live| Err(StoreError::LiveSession(Box::new(live))))
 }

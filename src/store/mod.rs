@@ -26,7 +26,7 @@ use jiff::Timestamp;
 
 use crate::access::{
     AccessRequest, Delegation, Hold, PrincipalName, RequestId, Review, Session, SessionId,
-    TargetName,
+    SessionState, TargetName,
 };
 use crate::audit::Event;
 
@@ -46,8 +46,8 @@ pub enum StoreError {
     /// Somebody was faster: the value is no longer in the state that the change starts from.
     #[error("it has changed meanwhile: it is {0}")]
     Conflict(String),
-    /// The holder has a live session for the target already.
-    #[error("{} already has a session for {} until {}", .0.principal, .0.target, .0.expires_at)]
+    /// The holder has a session for the target already, at that time.
+    #[error("{} already has a session for {} {}", .0.principal, .0.target, time(.0))]
     LiveSession(Box<Session>),
     /// The requester has as many requests that wait as they may have.
     #[error("{0} has {MAX_PENDING} requests that wait for a decision already")]
@@ -80,6 +80,14 @@ pub enum StoreError {
     /// The store's thread has ended.
     #[error("the store is closed")]
     Closed,
+}
+
+fn time(session: &Session) -> String {
+    let (start, end) = (session.starts_at, session.expires_at);
+    match session.state {
+        SessionState::Scheduled => format!("from {start} to {end}"),
+        _ => format!("until {end}"),
+    }
 }
 
 /// A change of state that the audit is owed: when, and what.
@@ -155,8 +163,9 @@ pub trait Store: Accounts + Answers + Delegations + Notices + Reviews + Tokens {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if a value is no longer in the version that the change starts
-    /// from; [`StoreError::LiveSession`] if a new session would be the holder's second for its
-    /// target; [`StoreError::TooManyPending`] if a new request would be one too many.
+    /// from; [`StoreError::LiveSession`] if a session would be active, or a new or longer one go on,
+    /// beside another of the holder's for its target, except that a broken glass may overlap what
+    /// is scheduled; [`StoreError::TooManyPending`] if a new request would be one too many.
     async fn commit(&self, change: &Change) -> Result<(), StoreError>;
 
     /// The request with this id.

@@ -112,6 +112,7 @@ fn subject(event: &Event) -> Option<Subject> {
         Event::RequestSubmitted { request, .. }
         | Event::RequestApproved { request, .. }
         | Event::RequestEscalated { request, .. }
+        | Event::RequestStageApproved { request, .. }
         | Event::RequestDenied { request, .. }
         | Event::RequestWithdrawn { request, .. }
         | Event::RequestLapsed { request } => Subject::Request(*request),

@@ -4,22 +4,62 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{Due, Filter, StoreError, rows};
-use crate::access::{AccessRequest, PrincipalName, RequestId, Session, SessionId, TargetName};
+use crate::access::{
+    AccessRequest, PrincipalName, RequestId, Session, SessionId, SessionState, TargetName,
+};
 
 /// Of sessions that are not over.
 pub(super) const LIVE: &str = "state IN ('scheduled', 'active')";
 
-pub(super) fn live_session(
+/// Another live session of its holder for its target that a new one cannot be beside: one that is
+/// active if it is, too, or, unless it is `urgent`, one that is to go on at the same time.
+pub(super) fn beside(
     connection: &Connection,
-    principal: &PrincipalName,
-    target: &TargetName,
+    session: &Session,
+    urgent: bool,
 ) -> rusqlite::Result<Option<Session>> {
-    let columns = rows::SESSION;
-    let sql =
-        format!("SELECT {columns} FROM session WHERE principal = ?1 AND target = ?2 AND {LIVE}");
+    let condition = "(state = 'active' AND :active)
+        OR (NOT :urgent AND starts_at < :expires AND expires_at > :starts)";
+    other(connection, session, condition, urgent)
+}
+
+/// Another live session of its holder for its target that it cannot go on beside, as it changes:
+/// one that is active, or one that begins in the time that is added to it.
+pub(super) fn ahead(
+    connection: &Connection,
+    session: &Session,
+) -> rusqlite::Result<Option<Session>> {
+    let condition = "(state = 'active' AND :active)
+        OR (NOT :urgent AND starts_at < :expires AND starts_at > :starts
+            AND starts_at >= (SELECT expires_at FROM session WHERE id = :id))";
+    other(connection, session, condition, false)
+}
+
+fn other(
+    connection: &Connection,
+    session: &Session,
+    condition: &str,
+    urgent: bool,
+) -> rusqlite::Result<Option<Session>> {
+    let sql = format!(
+        "SELECT {} FROM session
+         WHERE principal = :principal AND target = :target AND {LIVE} AND id <> :id
+           AND ({condition})
+         ORDER BY state, starts_at LIMIT 1",
+        rows::SESSION
+    );
+    let of_it = named_params! {
+        ":principal": session.principal.as_str(),
+        ":target": session.target.as_str(),
+        ":id": session.id.to_string(),
+        ":active": session.state == SessionState::Active,
+        ":urgent": urgent,
+        ":starts": session.starts_at.as_microsecond(),
+        ":expires": session.expires_at.as_microsecond(),
+    };
     connection
         .prepare_cached(&sql)?
-        .query_row((principal.as_str(), target.as_str()), rows::session)
+        .query_row(of_it, rows::session)
         .optional()
 }
 

@@ -173,6 +173,12 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX kept_answer_at ON kept_answer (at);
 ",
+    "
+    DROP INDEX session_one_live;
+    CREATE UNIQUE INDEX session_one_active ON session (principal, target) WHERE state = 'active';
+    CREATE INDEX session_of_holder ON session (principal, target)
+        WHERE state IN ('scheduled', 'active');
+",
 ];
 
 /// What stands between this file and its use.

@@ -37,6 +37,7 @@ pub struct Metrics {
     cancels: IntCounterVec,
     expiry_lag: Histogram,
     access_requests: IntCounterVec,
+    sign_ins: IntCounterVec,
     notices: Notices,
     reviews_open: IntGauge,
     audit_records: IntCounter,
@@ -207,6 +208,11 @@ impl Metrics {
                 "Access requests that reached a state.",
                 &["target", "state"],
             ),
+            sign_ins: counters(
+                "hallpass_sign_ins_total",
+                "Sign-ins, by how (password, oidc, workload) and what became of them: done or refused.",
+                &["how", "result"],
+            ),
             notices: Notices::new(r),
             reviews_open: gauge(
                 "hallpass_reviews_open",
@@ -356,6 +362,12 @@ impl Metrics {
         self.access_requests
             .with_label_values(&[target, state])
             .inc();
+    }
+
+    /// Counts a sign-in, and whether it was done or refused.
+    pub fn sign_in(&self, how: &str, done: bool) {
+        let result = if done { "done" } else { "refused" };
+        self.sign_ins.with_label_values(&[how, result]).inc();
     }
 
     /// The handles for one channel of notices.

@@ -117,6 +117,10 @@ fn config(something: Vec<(&str, &str, String)>) -> String {
              parameters = {{ \"path.{name}\" = {value:?}{wait} }}\n\n"
         )
     });
+    // Nor does it end by itself.
+    let config = config
+        + "[[operations]]\ninclude-operation-id = \"listenEvents\"\n\
+           parameters = { \"query.for\" = \"0s\" }\n\n";
     operations.fold(config, |config, operation| config + &operation)
 }
 

@@ -138,3 +138,16 @@ fn every_module_has_its_line_in_the_table() {
         assert!(listed, "{module} is missing from the table");
     }
 }
+
+/// What is kept by another way would be told to nobody who listens.
+#[test]
+fn changes_are_kept_by_the_one_way_that_tells_of_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control");
+    let around = |path: &PathBuf| {
+        let source = fs::read_to_string(path).unwrap();
+        let keeps = source.contains("store.commit(");
+        keeps && !source.contains("tell_listeners(") && !is_test(path)
+    };
+    let around: Vec<_> = sources(&root).into_iter().filter(around).collect();
+    assert!(around.is_empty(), "{around:?}");
+}

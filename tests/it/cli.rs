@@ -394,3 +394,35 @@ async fn whoever_waits_is_told_of_a_denial_and_why() {
     let listed = speaking_as(&server, "maya", &["requests", "--all"]).output();
     assert!(text(&listed.unwrap().stdout).contains("use the replica"));
 }
+
+#[test]
+fn a_request_that_changed_since_it_was_shown_is_shown_again_and_not_decided() {
+    let denied = json!({
+        "state": "denied", "by": "lee", "at": "2026-01-01T00:10:00Z",
+        "denial_reason": "use the replica", "version": 2,
+    });
+    let now = request("denied", &denied);
+    let changed = json!({"status": 412, "code": "changed", "detail": "it is in version 2 now"});
+    let refuse = |headers: axum::http::HeaderMap| async move {
+        assert_eq!(headers["if-match"], "\"1\"");
+        (axum::http::StatusCode::PRECONDITION_FAILED, Json(changed))
+    };
+    let server = StandIn::serve(
+        Router::new()
+            .route(&format!("/api/v1/requests/{REQUEST}/approve"), post(refuse))
+            .route(&format!("/api/v1/requests/{REQUEST}"), fixed(now)),
+    );
+    let output = run(&server, &format!("approve {REQUEST} --if-version 1"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let told = text(&output.stderr);
+    for part in [
+        "it changed since you looked: it is denied",
+        "by lee: use the replica",
+        "Version    2",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let usage = run(&server, &format!("approve {REQUEST} --if-version none"));
+    assert_eq!(usage.status.code(), Some(2));
+}

@@ -170,6 +170,53 @@ async fn somebody_signs_in_with_a_browser_and_a_second_factor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn somebody_signs_in_to_the_page_behind_a_link_with_a_real_provider() {
+    let provider = Provider::start().await;
+    let setup = Setup::in_front_of(1);
+    let section = provider.section(&setup.folder());
+    let link_base = "[notify]\nlink_base = \"https://hallpass.example.com\"\n";
+    let hallpass = InProcess::start(setup.section(&section).section(link_base)).await;
+    let here = format!("http://{}", hallpass.api);
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let browser = browser.build().unwrap();
+    let get = async |address: &str, cookie: &str| {
+        let request = browser.get(address).header("cookie", cookie);
+        request.send().await.unwrap()
+    };
+    let header = |answer: &reqwest::Response, name: &str| {
+        let value = answer.headers()[name].to_str().unwrap();
+        value.split(';').next().unwrap().to_owned()
+    };
+
+    let link = format!("{here}/requests/req-4m0t8z1kqc7e");
+    let page = get(&link, "").await.text().await.unwrap();
+    let way = "/sign-in/provider?next=/requests/req-4m0t8z1kqc7e";
+    assert!(page.contains(&format!("href=\"{way}\"")), "{page}");
+    let begun = get(&format!("{here}{way}"), "").await;
+    let (to, flow) = (header(&begun, "location"), header(&begun, "set-cookie"));
+    assert!(flow.starts_with("__Host-hallpass-flow="), "{flow}");
+    let query = [("to", &*to), ("user", "zoe")];
+    let back = provider.ask("browse", &query).await;
+    let back = back.replace("https://hallpass.example.com", &here);
+    assert!(back.contains("/sign-in/callback?code="), "{back}");
+
+    let stranger = get(&back, "").await;
+    assert_eq!(stranger.status(), 401, "another browser did not begin it");
+    let signed_in = get(&back, &flow).await;
+    assert_eq!(signed_in.status(), 303);
+    assert_eq!(header(&signed_in, "location"), "/requests/req-4m0t8z1kqc7e");
+    let session = header(&signed_in, "set-cookie");
+    let page = get(&format!("{here}/"), &session)
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(page.contains(">zoe<"), "{page}");
+    let again = get(&back, &flow).await;
+    assert_eq!(again.status(), 401, "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_provider_does_not_vouch_for_who_is_in_the_configuration() {
     let provider = Provider::start().await;
     let hallpass = start(&provider).await;
@@ -183,7 +230,9 @@ async fn a_provider_does_not_vouch_for_who_is_in_the_configuration() {
     let done = tokio::time::timeout(PATIENCE, login.wait_with_output()).await;
     let done = done.unwrap().unwrap();
     assert_eq!(done.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&done.stderr).contains("cannot sign in"));
+    let told = String::from_utf8_lossy(&done.stderr);
+    let what_to_do = "an administrator takes [principals.dana] out of the configuration";
+    assert!(told.contains(what_to_do), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

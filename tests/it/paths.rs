@@ -1,5 +1,5 @@
-//! Who may do what, by whichever way they come: the API, the command line, Slack, psql. The table
-//! has one answer, and every way must give it; so must `policy explain`.
+//! Who may do what, by whichever way they come: the API, the command line, Slack, a page, psql. The
+//! table has one answer, and every way must give it; so must `policy explain`.
 
 use hallpass::access::{RequestId, SessionId};
 use hallpass::http::types::{Problem, RequestView};
@@ -45,6 +45,7 @@ enum Way {
     Api,
     CommandLine,
     Slack,
+    Page,
     Psql,
 }
 
@@ -53,7 +54,7 @@ impl Action {
     fn ways(self) -> &'static [Way] {
         match self {
             Self::Request => &[Way::Api, Way::CommandLine, Way::Psql],
-            Self::Approve | Self::Deny => &[Way::Api, Way::CommandLine, Way::Slack],
+            Self::Approve | Self::Deny => &[Way::Api, Way::CommandLine, Way::Slack, Way::Page],
             _ => &[Way::Api, Way::CommandLine],
         }
     }
@@ -182,6 +183,7 @@ impl World {
             Way::Api => self.by_api(who, action, subject).await,
             Way::CommandLine => self.by_command_line(who, action, subject).await,
             Way::Slack => self.by_slack(who, action, subject).await,
+            Way::Page => self.by_page(who, action, subject).await,
             Way::Psql => self.by_psql(who).await,
         }
     }
@@ -234,6 +236,44 @@ impl World {
             .env("HALLPASS_TOKEN", token(who));
         let output = tokio::task::spawn_blocking(move || command.output().unwrap());
         output.await.unwrap().status.success()
+    }
+
+    /// The form is sent also by those whose page has none.
+    async fn by_page(&self, who: &str, action: Action, subject: &Subject) -> bool {
+        let page = format!("http://{}/requests/{}", self.hallpass.api, subject.request);
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let http = http.build().unwrap();
+        let cookie = format!("__Host-hallpass={}", token(who));
+        let shown = http
+            .get(&page)
+            .header("cookie", &cookie)
+            .send()
+            .await
+            .unwrap();
+        let shown = shown.text().await.unwrap();
+        let hidden = |name: &str| {
+            let (_, rest) = shown.split_once(&format!("name=\"{name}\" value=\""))?;
+            rest.split('"').next().map(str::to_owned)
+        };
+        let form = [
+            ("mark", hidden("mark").unwrap_or_default()),
+            ("version", hidden("version").unwrap_or("1".to_owned())),
+            ("reason", "because".to_owned()),
+        ];
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let act = if action == Action::Approve {
+            "approve"
+        } else {
+            "deny"
+        };
+        let sent = http
+            .post(format!("{page}/{act}"))
+            .header("cookie", cookie)
+            .header("sec-fetch-site", "same-origin")
+            .body(form);
+        sent.send().await.unwrap().status() == 303
     }
 
     /// Slack always answers 200; what came of it shows in the request.

@@ -109,6 +109,22 @@ impl World {
     }
 }
 
+#[tokio::test]
+async fn what_hallpass_started_with_is_on_record() {
+    let world = World::start().await;
+    let started = world
+        .hallpass
+        .records()
+        .into_iter()
+        .find_map(|record| match record.event {
+            Event::Started { files, .. } => Some(files),
+            _ => None,
+        });
+    let files = started.unwrap();
+    assert_eq!(files[0].sha256, hex(&sha256(world.text().as_bytes())));
+    assert!(files.len() > 1, "and the policies: {files:?}");
+}
+
 /// The configuration without one of its tables.
 fn without(text: &str, table: &str) -> String {
     let begin = text.find(&format!("[{table}]\n")).unwrap();

@@ -1,6 +1,7 @@
 //! Sessions told, played back, and run again on another server.
 
 mod against;
+mod hang_up;
 mod told;
 
 use std::process::{Command, Output};

@@ -99,7 +99,7 @@ fn a_reason_that_the_target_does_not_want_is_refused_with_its_hint() {
     let refused = submit_to(&target, NOW, 60, "stuck").unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "orders-ro wants the number of an incident"
+        "orders-ro wants another reason: the number of an incident"
     );
     let request = submit_to(&target, NOW, 60, "INC-7 stuck").unwrap();
     assert_eq!(request.ticket.as_deref(), Some("INC-7"));

@@ -23,6 +23,8 @@ use crate::clock::Clock;
 const SHOWN: usize = 30;
 
 /// Count statements: who did how much, what took longest, what failed, who was turned away.
+///
+/// Exit code 0: there was something to count; 1: nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

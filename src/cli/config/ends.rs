@@ -95,6 +95,7 @@ impl New<'_> {
         moments.all(|now| {
             let context = Context {
                 duration: Some(Duration::from_secs(live.seconds)),
+                total: Some(Duration::from_secs(live.seconds)),
                 reason: Some(&live.reason),
                 ticket: live.ticket.as_deref(),
                 requester: Some(&live.principal),

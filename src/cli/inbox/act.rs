@@ -26,13 +26,20 @@ pub(super) enum Act {
     ScrollUp,
 }
 
+/// A request in the version that was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) id: RequestId,
+    pub(super) version: u64,
+}
+
 /// What is to be done outside the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Effect {
     Quit,
     Refresh,
-    /// Approve, for this long if it is to be shorter.
-    Approve(RequestId, Option<Duration>),
-    /// Deny, for this reason.
-    Deny(RequestId, String),
+    /// Approve it as it was shown, for this long if it is to be shorter.
+    Approve(Shown, Option<Duration>),
+    /// Deny it as it was shown, for this reason.
+    Deny(Shown, String),
 }

@@ -46,7 +46,7 @@ pub(super) async fn run(global: &Global, args: InboxArgs) -> Done {
     if args.plain || !terminal || !global.output().is_human() {
         return once(global, &api).await;
     }
-    terminal::run(api).await
+    terminal::run(api.impatient()).await
 }
 
 /// Prints what waits, and ends.
@@ -90,9 +90,8 @@ fn mine(mut requests: Vec<RequestView>) -> Vec<RequestView> {
 
 /// The last sessions of the requester for the target.
 async fn before(api: &Api, request: &RequestView) -> Result<Vec<SessionView>, CliError> {
-    let mut sessions = api.sessions_of(&request.requester, &request.target).await?;
-    sessions.truncate(BEFORE);
-    Ok(sessions)
+    api.sessions_of(&request.requester, &request.target, BEFORE)
+        .await
 }
 
 /// What is known of the request's target.

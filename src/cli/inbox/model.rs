@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::human::clean;
 use super::super::requests::duration;
-use super::act::{Act, Effect};
+use super::act::{Act, Effect, Shown};
 use super::keys::Keyboard;
 use crate::access::{PrincipalName, RequestId, TargetName};
 use crate::http::types::{RequestView, SessionView, TargetView};
@@ -183,14 +183,15 @@ impl Inbox {
 
     fn answered(&mut self, act: Act) -> Option<Effect> {
         let (id, version, mut prompt) = self.prompt.take()?;
+        let shown = Shown { id, version };
         match (&mut prompt, act) {
             (_, Act::Escape) => return None,
-            (Prompt::Approve(shorter), Act::Yes) => return Some(Effect::Approve(id, *shorter)),
+            (Prompt::Approve(shorter), Act::Yes) => return Some(Effect::Approve(shown, *shorter)),
             (Prompt::Approve(_), Act::Shorten) => prompt = Prompt::Shorten(String::new()),
             (Prompt::Shorten(text) | Prompt::Deny(text), Act::Type(c)) => text.push(c),
             (Prompt::Shorten(text) | Prompt::Deny(text), Act::Erase) => drop(text.pop()),
             (Prompt::Deny(text), Act::Enter) if !text.trim().is_empty() => {
-                return Some(Effect::Deny(id, text.trim().to_owned()));
+                return Some(Effect::Deny(shown, text.trim().to_owned()));
             }
             (Prompt::Deny(_), Act::Enter) => self.complain("the requester has to read why"),
             (Prompt::Shorten(text), Act::Enter) => match self.shorter(id, text) {
@@ -238,6 +239,11 @@ mod tests {
         RequestId::from_random(number)
     }
 
+    fn shown(number: u64) -> Shown {
+        let (id, version) = (id(number), 1);
+        Shown { id, version }
+    }
+
     fn typed(inbox: &mut Inbox, text: &str) -> Option<Effect> {
         for c in text.chars() {
             inbox.act(Act::Type(c));
@@ -255,7 +261,7 @@ mod tests {
         assert_eq!(inbox.act(Act::Yes), None);
         inbox.act(Act::Down);
         inbox.act(Act::Approve);
-        assert_eq!(inbox.act(Act::Yes), Some(Effect::Approve(id(1), None)));
+        assert_eq!(inbox.act(Act::Yes), Some(Effect::Approve(shown(1), None)));
     }
 
     #[test]
@@ -268,7 +274,7 @@ mod tests {
         (0..2).for_each(|_| drop(inbox.act(Act::Erase)));
         assert_eq!(typed(&mut inbox, "10m"), None);
         let ten = Some(Duration::from_secs(600));
-        assert_eq!(inbox.act(Act::Yes), Some(Effect::Approve(id(1), ten)));
+        assert_eq!(inbox.act(Act::Yes), Some(Effect::Approve(shown(1), ten)));
     }
 
     #[test]
@@ -279,7 +285,7 @@ mod tests {
         assert_eq!(typed(&mut inbox, " "), None);
         let denied = typed(&mut inbox, "use the replica");
         let reason = "use the replica".to_owned();
-        assert_eq!(denied, Some(Effect::Deny(id(1), reason)));
+        assert_eq!(denied, Some(Effect::Deny(shown(1), reason)));
     }
 
     #[test]

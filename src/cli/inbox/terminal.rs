@@ -5,38 +5,39 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 use super::super::Done;
 use super::super::api::Api;
 use super::super::error::CliError;
-use super::super::requests::{granted_text, words};
-use super::act::Effect;
+use super::super::requests::{as_it_is, granted_text, words};
+use super::super::stream::Stream;
+use super::super::terminal::{Input, Terminal, news};
+use super::act::{Effect, Shown};
 use super::model::{Inbox, Message, Whose};
 use super::{BEFORE, keys, mine, view};
-use crate::access::RequestId;
 use crate::clock::Clock;
 use crate::http::types::{Approve, Reason, RequestView, SessionView};
 
-/// How often the server is asked what waits.
+/// How often the server is asked what waits, if it does not tell by itself.
 const POLL: Duration = Duration::from_secs(1);
-/// How often it is looked whether it is to end.
-const STILL: Duration = Duration::from_millis(250);
-/// What may wait to be looked at.
-const QUEUE: usize = 64;
+/// And if it does: what waits for whom changes with the time of day and with the policies, too.
+const LOOK: Duration = Duration::from_secs(15);
+/// How long until it is asked again to tell.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What comes in.
 enum News {
-    Key(KeyEvent),
-    /// The terminal has another size.
-    Resized,
+    Terminal(Input),
     Requests(Result<Vec<RequestView>, CliError>),
     Before(Whose, Vec<SessionView>),
     Decided(Message),
-    Stop(u8),
+}
+
+impl From<Input> for News {
+    fn from(input: Input) -> Self {
+        Self::Terminal(input)
+    }
 }
 
 /// What works beside the screen.
@@ -45,6 +46,8 @@ struct Desk {
     api: Arc<Api>,
     news: mpsc::Sender<News>,
     look: Arc<Notify>,
+    /// The server tells what changes.
+    told: Arc<AtomicBool>,
 }
 
 /// Shows the inbox until it is quit.
@@ -53,35 +56,25 @@ pub(super) async fn run(api: Api) -> Done {
     let me = api.whoami().await?.name;
     let mut inbox = Inbox::new(&me, mine(api.requests(false).await?));
     inbox.targets = api.targets().await?;
-    let (news, heard) = mpsc::channel(QUEUE);
+    let (news, heard) = news();
     let desk = Desk {
         api: Arc::new(api),
         news,
         look: Arc::default(),
+        told: Arc::default(),
     };
-    desk.listen()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, keys) = (Arc::clone(&stop), desk.news.clone());
-    // Also gives the terminal back when something panics.
-    let mut terminal = ratatui::try_init().map_err(CliError::Output)?;
-    let (reads, silent) = oneshot::channel::<()>();
-    // A thread that nobody has to wait for: of a terminal that has gone, reading never ends.
-    std::thread::spawn(move || {
-        let _reads = reads;
-        read_keys(&keys, &stopped);
-    });
+    let mut terminal = Terminal::take(&desk.news)?;
     let poll = tokio::spawn(desk.clone().poll());
+    let hear = tokio::spawn(desk.clone().hear());
     let ended = show(&mut terminal, inbox, &desk, heard).await;
     poll.abort();
-    stop.store(true, Ordering::Relaxed);
-    // Until it reads no more of what is typed; what comes then is for the shell.
-    let _ = tokio::time::timeout(2 * STILL, silent).await;
-    ratatui::restore();
+    hear.abort();
+    terminal.give_back().await;
     ended.map_err(CliError::Output)
 }
 
 async fn show(
-    terminal: &mut DefaultTerminal,
+    terminal: &mut Terminal,
     mut inbox: Inbox,
     desk: &Desk,
     mut heard: mpsc::Receiver<News>,
@@ -99,7 +92,7 @@ async fn show(
             return Ok(0);
         };
         match news {
-            News::Key(key) => {
+            News::Terminal(Input::Key(key)) => {
                 let act = keys::act(key, inbox.keyboard());
                 match act.and_then(|act| inbox.act(act)) {
                     None => {}
@@ -111,57 +104,41 @@ async fn show(
                     }
                 }
             }
-            News::Resized => {}
+            News::Terminal(Input::Resized) => {}
+            News::Terminal(Input::Stop(code)) => return Ok(code),
             News::Requests(Ok(requests)) => inbox.arrived(mine(requests), clock.now()),
             News::Requests(Err(why)) => inbox.unanswered(told(&why)),
             News::Before(whose, sessions) => inbox.remembered(whose, sessions),
             News::Decided(message) => inbox.message = Some(message),
-            News::Stop(code) => return Ok(code),
-        }
-    }
-}
-
-/// Hands on what is typed, until it is to end.
-fn read_keys(news: &mpsc::Sender<News>, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let event = match event::poll(STILL) {
-            Ok(false) => continue,
-            Ok(true) => event::read(),
-            Err(error) => Err(error),
-        };
-        let heard = match event {
-            Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => News::Key(key),
-            Ok(Event::Resize(..)) => News::Resized,
-            Ok(_) => continue,
-            // The terminal has gone.
-            Err(_) => News::Stop(1),
-        };
-        let last = matches!(heard, News::Stop(_));
-        if news.blocking_send(heard).is_err() || last {
-            return;
         }
     }
 }
 
 impl Desk {
-    /// Hears the signals that end it.
-    fn listen(&self) -> Result<(), CliError> {
-        for (kind, number) in [(SignalKind::terminate(), 15), (SignalKind::hangup(), 1)] {
-            let mut signal = signal(kind).map_err(CliError::Output)?;
-            let news = self.news.clone();
-            tokio::spawn(async move {
-                signal.recv().await;
-                let _ = news.send(News::Stop(128 + number)).await;
-            });
+    /// Has the server tell what changes, for as long as it does.
+    async fn hear(self) {
+        loop {
+            if let Ok(mut stream) = Stream::open(&self.api, None).await {
+                while let Ok(Some(_)) = stream.next().await {
+                    self.told.store(true, Ordering::Relaxed);
+                    self.look.notify_one();
+                }
+            }
+            self.told.store(false, Ordering::Relaxed);
+            self.look.notify_one();
+            tokio::time::sleep(AGAIN).await;
         }
-        Ok(())
     }
 
-    /// Asks every second, or at once when told to, what waits.
+    /// Asks now and then, or at once when there is something new, what waits.
     async fn poll(self) {
         loop {
+            let pause = match self.told.load(Ordering::Relaxed) {
+                true => LOOK,
+                false => POLL,
+            };
             // Whichever comes first.
-            let _ = tokio::time::timeout(POLL, self.look.notified()).await;
+            let _ = tokio::time::timeout(pause, self.look.notified()).await;
             let requests = self.api.requests(false).await;
             if self.news.send(News::Requests(requests)).await.is_err() {
                 return;
@@ -175,8 +152,8 @@ impl Desk {
         tokio::spawn(async move {
             let message = match effect {
                 Effect::Quit | Effect::Refresh => None,
-                Effect::Approve(id, shorter) => Some(desk.approve(id, shorter).await),
-                Effect::Deny(id, reason) => Some(desk.deny(id, reason).await),
+                Effect::Approve(shown, shorter) => Some(desk.approve(shown, shorter).await),
+                Effect::Deny(shown, reason) => Some(desk.deny(shown, reason).await),
             };
             if let Some(message) = message {
                 let _ = desk.news.send(News::Decided(message)).await;
@@ -185,34 +162,40 @@ impl Desk {
         });
     }
 
-    async fn approve(&self, id: RequestId, shorter: Option<Duration>) -> Message {
+    async fn approve(&self, shown: Shown, shorter: Option<Duration>) -> Message {
         let body = Approve {
             duration: shorter.map(words),
         };
-        match self.api.approve(id, &body).await {
+        match self.api.approve(shown.id, Some(shown.version), &body).await {
             Ok(approved) => {
                 let text = granted_text(&approved, Clock::system().now());
                 Message::Good(anstream::adapter::strip_str(&text).to_string())
             }
-            Err(why) => Message::Bad(told(&why)),
+            Err(why) => self.refused(why, shown).await,
         }
     }
 
-    async fn deny(&self, id: RequestId, reason: String) -> Message {
-        match self.api.deny(id, &Reason { reason }).await {
+    async fn deny(&self, shown: Shown, reason: String) -> Message {
+        let (reason, seen) = (Reason { reason }, Some(shown.version));
+        match self.api.deny(shown.id, seen, &reason).await {
             Ok(denied) => Message::Good(format!(
                 "Denied: {} does not get {}.",
                 denied.requester, denied.target
             )),
-            Err(why) => Message::Bad(told(&why)),
+            Err(why) => self.refused(why, shown).await,
         }
+    }
+
+    /// Why it was not done; it comes anew with the next look.
+    async fn refused(&self, why: CliError, shown: Shown) -> Message {
+        let why = as_it_is(why, &self.api, shown.id).await;
+        Message::Bad(told(&why))
     }
 
     /// Looks for earlier sessions; if that fails, there is nothing to show.
     async fn remember(self, whose: Whose) {
-        let sessions = self.api.sessions_of(&whose.0, &whose.1).await;
-        if let Ok(mut sessions) = sessions {
-            sessions.truncate(BEFORE);
+        let sessions = self.api.sessions_of(&whose.0, &whose.1, BEFORE).await;
+        if let Ok(sessions) = sessions {
             let _ = self.news.send(News::Before(whose, sessions)).await;
         }
     }
@@ -221,4 +204,57 @@ impl Desk {
 /// What went wrong, in a line.
 fn told(error: &CliError) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::{get, post};
+
+    use super::super::super::api::testing::{api, stand_in};
+    use super::super::testing::request;
+    use super::*;
+    use crate::access::{PrincipalName, RequestState};
+
+    #[tokio::test]
+    async fn what_changed_since_it_was_shown_is_not_decided_and_it_is_told_how() {
+        let mut other = request(1);
+        let dana: PrincipalName = "dana".parse().unwrap();
+        other.version = 2;
+        other.state = RequestState::Denied {
+            by: dana,
+            on_behalf_of: None,
+            at: other.created_at,
+            reason: "use the replica".into(),
+        };
+        let (id, now) = (other.id, serde_json::to_string(&other).unwrap());
+        let decide = |headers: HeaderMap| async move {
+            assert_eq!(headers["if-match"], "\"1\"");
+            let body = r#"{"status": 412, "code": "changed", "detail": "it is in version 2 now"}"#;
+            (StatusCode::PRECONDITION_FAILED, body)
+        };
+        let router = Router::new()
+            .route(&format!("/api/v1/requests/{id}/approve"), post(decide))
+            .route(&format!("/api/v1/requests/{id}/deny"), post(decide))
+            .route(&format!("/api/v1/requests/{id}"), get(|| async { now }));
+        let desk = Desk {
+            api: Arc::new(api(&stand_in(router).await)),
+            news: news().0,
+            look: Arc::default(),
+            told: Arc::default(),
+        };
+        let shown = Shown { id, version: 1 };
+        let approved = desk.approve(shown, None).await;
+        for said in [approved, desk.deny(shown, "no".into()).await] {
+            let Message::Bad(text) = said else {
+                panic!("{said:?}");
+            };
+            assert!(
+                text.starts_with("it changed since you looked: it is denied"),
+                "{text}"
+            );
+            assert!(text.contains("by dana: use the replica"), "{text}");
+        }
+    }
 }

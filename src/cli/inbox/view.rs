@@ -4,19 +4,17 @@ use jiff::Timestamp;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Clear, Paragraph, Row, Table, TableState, Wrap};
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Row, Table, TableState};
 
+use super::super::frame::{BAR, FAINT, help, passage};
 use super::super::human::{clean, clock_time, inert, relative};
 use super::super::requests::{length, stage, words};
-use super::super::spans;
 use super::keys::HELP;
 use super::model::{Inbox, Message, Prompt};
 use super::{detail, target};
 use crate::http::types::RequestView;
 
-const BAR: Style = Style::new().add_modifier(Modifier::REVERSED);
-const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
 const KEYS: &str = " a approve  d deny  s shorter  ↑↓ choose  enter all  r refresh  ? help  q quit";
 const HEADER: [&str; 7] = ["", "WHO", "TARGET", "FOR", "WHY", "STAGE", "LAPSES"];
 
@@ -39,7 +37,7 @@ pub(super) fn draw(inbox: &Inbox, now: Timestamp, frame: &mut Frame<'_>) {
     self::detail(inbox, now, frame, detail);
     frame.render_widget(self::bottom(inbox), bottom);
     if inbox.help {
-        help(frame);
+        help(frame, &HELP);
     }
 }
 
@@ -101,19 +99,14 @@ fn detail(inbox: &Inbox, now: Timestamp, frame: &mut Frame<'_>, area: Rect) {
     };
     let target = target(&inbox.targets, request);
     let lines = detail::lines(request, target, inbox.before(request), now);
-    let lines: Vec<Line<'_>> = lines
-        .iter()
-        .map(|line| spans::line(&format!(" {line}")))
-        .collect();
-    let block = Block::new()
-        .borders(Borders::TOP)
-        .border_style(FAINT)
-        .title(Span::styled(format!(" {} ", request.id), FAINT));
-    let text = Paragraph::new(lines)
-        .wrap(Wrap { trim: false })
-        .scroll((inbox.scroll, 0))
-        .block(block);
-    frame.render_widget(text, area);
+    let lines: Vec<String> = lines.iter().map(|line| format!(" {line}")).collect();
+    passage(
+        frame,
+        area,
+        format!(" {} ", request.id),
+        &lines,
+        inbox.scroll,
+    );
 }
 
 fn bottom(inbox: &Inbox) -> Line<'static> {
@@ -152,22 +145,6 @@ fn question(prompt: &Prompt, request: Option<&RequestView>) -> String {
         }
         Prompt::Deny(text) => format!("Deny {whose}: why? {}▏", typed(text)),
     }
-}
-
-fn help(frame: &mut Frame<'_>) {
-    let all = frame.area();
-    let height = u16::try_from(HELP.len() + 2).unwrap_or(u16::MAX);
-    let area = all.centered(
-        Constraint::Length(64.min(all.width)),
-        Constraint::Length(height.min(all.height)),
-    );
-    let lines = HELP.map(|(key, does)| {
-        let key = Span::styled(format!(" {key:<10}"), Modifier::BOLD);
-        Line::from(vec![key, Span::raw(does)])
-    });
-    frame.render_widget(Clear, area);
-    let block = Block::bordered().title(" Keys ");
-    frame.render_widget(Paragraph::new(lines.to_vec()).block(block), area);
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::policy::{Action, Approver, Cedar, Context, Effect, PolicyNote, Query,
 Examples:
   hallpass policy explain --action request --target orders-admin --for 2h
   hallpass policy explain --principal maya --action approve --target orders-admin --requester noor
+  hallpass policy explain --action extend --target orders-admin --for 1h --total 8h
   hallpass policy explain --config hallpass.toml --principal kim --groups engineers,oncall \\
     --action breakGlass --target orders-admin --for 1h --mfa
 
@@ -51,6 +52,9 @@ pub(super) struct ExplainArgs {
     /// For how long
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
+    /// How long the session would be altogether, if more of it is asked for [default: as --for]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    total: Option<Duration>,
     /// As if they had proved who they are with a second factor
     #[arg(long)]
     mfa: bool,
@@ -115,9 +119,8 @@ fn asked(args: &ExplainArgs) -> ExplainPolicy {
         groups: args.groups.clone(),
         mfa: args.mfa.then_some(true),
         address: args.address,
-        duration: args
-            .duration
-            .map(|it| humantime::format_duration(it).to_string()),
+        duration: args.duration.map(in_text),
+        total: args.total.map(in_text),
         at: args.at,
         reason: args.reason.clone(),
         ticket: args.ticket.clone(),
@@ -125,6 +128,10 @@ fn asked(args: &ExplainArgs) -> ExplainPolicy {
         stage: None,
         extensions: args.extensions,
     }
+}
+
+fn in_text(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
 }
 
 /// The same question, answered here.
@@ -148,6 +155,7 @@ fn offline(args: &ExplainArgs, config: &Config) -> Result<Explanation, CliError>
         target,
         context: Context {
             duration: args.duration,
+            total: args.total.or(args.duration),
             reason: args.reason.as_deref(),
             ticket: args.ticket.as_deref(),
             requester: args.requester.as_ref(),

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::human::{cell, clean, relative, table};
 use super::out::{BOLD, DIM, GOOD, paint};
+use super::requests::duration;
 use super::{Done, Global};
 use crate::access::{PrincipalName, Scope, TokenId};
 use crate::clock::Clock;
@@ -55,10 +56,10 @@ struct CreateArgs {
     #[arg(long, value_name = "WHAT,..", default_value = "read,request")]
     scope: Scope,
     /// How long it is good: 12h, 30d.
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = duration)]
     expires: std::time::Duration,
     /// What it is for.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     note: String,
     /// Write the token into this new file, for its owner's eyes only, instead of printing it.
     #[arg(long, value_name = "FILE")]

@@ -79,8 +79,9 @@ pub(super) struct EnableArgs {
 
 /// Give somebody who forgot their password a new setup code, shown once.
 ///
-/// Their password is void from then on and their tokens are revoked. It also ends a lock after too
-/// many guesses.
+/// Their password is void from then on, their tokens are revoked and their sessions end. It also ends
+/// a lock after too many guesses. Of somebody whom an OpenID provider vouches for it lets go of the
+/// name, which is then the next one's whom the provider calls so.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -159,6 +160,9 @@ fn set_up(what: &str, done: &SetUp) -> String {
     let told = format!("{name} is {}, {}.", paint(GOOD, what), membership(account));
     let Some(code) = &done.setup_code else {
         let name = &account.name;
+        if account.kind.is_person() {
+            return format!("{told}\nThe next whom the provider calls {name} has the name.");
+        }
         return format!("{told}\nA token for it: hallpass token create --for {name}");
     };
     let once = "# for its owner, good for 72 hours; it is not shown again";

@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{GIVE_UP, LONGEST, Telling, patience};
-use crate::control::testing::{HOUR, World, caller};
+use crate::access::Stage;
+use crate::control::testing::{HOUR, World, caller, rules_and};
 use crate::notify::{Channel, Delivery, Failure, Kind, Notice};
 
 /// What a channel got: to whom, what, and which place it was told of.
@@ -144,6 +145,48 @@ async fn who_may_decide_is_asked_and_who_asked_is_answered() {
     round(&world, &mail, &mut true).await;
     let lapsed = ("noor@example.com".to_owned(), Kind::Lapsed);
     assert_eq!(self::mails(&mail).last(), Some(&lapsed));
+}
+
+#[tokio::test]
+async fn each_stage_is_asked_when_its_turn_comes_and_those_who_stand_for_it() {
+    let (world, all, mail) = world();
+    world.control.recover().await.unwrap();
+    let stage = |approvers: &[&str], count| Stage {
+        approvers: approvers.iter().map(|&it| it.to_owned()).collect(),
+        count,
+        ..Stage::open()
+    };
+    let mut rules = rules_and(
+        "@id(\"named\")
+         permit (principal == Principal::\"omar\", action in [Action::\"view\", Action::\"approve\"], resource);",
+    );
+    let orders = rules.targets.get_mut(&"orders-ro".parse().unwrap());
+    orders.unwrap().terms.stages = vec![stage(&["dana", "omar"], 2), stage(&["lee"], 1)];
+    world.control.set_rules(rules);
+    let (lee, iris, until) = (caller("lee"), caller("iris"), world.clock.now() + HOUR);
+    world
+        .control
+        .delegate(&lee, &iris.name, until)
+        .await
+        .unwrap();
+    let to = |names: &[&str], kind| -> Vec<(String, Kind)> {
+        let mail = |name: &&str| (format!("{name}@example.com"), kind);
+        names.iter().map(mail).collect()
+    };
+    let request = world.submit("maya").await;
+    round(&world, &mail, &mut true).await;
+    assert_eq!(mails(&mail), to(&["dana", "omar"], Kind::Submitted));
+    for approver in ["omar", "dana"] {
+        let approved = world
+            .control
+            .approve(&caller(approver), request, None)
+            .await;
+        approved.unwrap();
+    }
+    round(&world, &mail, &mut true).await;
+    assert_eq!(mails(&mail), to(&["iris", "lee"], Kind::NextStage));
+    round(&world, &all, &mut true).await;
+    assert_eq!(all.kinds(), [Kind::Submitted, Kind::NextStage]);
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ impl Control {
             let problem = "nobody changes their own groups".to_owned();
             return Err(Error::Forbidden(problem));
         }
-        if account.subject.is_some() {
+        if matches!(account.kind, AccountKind::Oidc | AccountKind::Workload) {
             return Err(Error::Forbidden(format!(
                 "the groups of {} come from their provider",
                 account.name
@@ -139,23 +139,32 @@ impl Control {
         .await
     }
 
-    /// Gives a person who forgot their password, or lost their second factor, a new setup code.
-    /// Their tokens are revoked.
+    /// Gives a person who forgot their password, or lost their second factor, a new setup code;
+    /// lets go of a name that a provider's person has, for the next whom the provider calls so.
+    /// Their tokens are revoked, their sessions end.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] to all but administrators, and of accounts without a password;
-    /// [`Error::NotFound`] if there is no such account.
+    /// [`Error::Forbidden`] to all but administrators, of services, and of one's own name at the
+    /// provider; [`Error::NotFound`] if there is no such account.
     pub async fn reset_account(
         self: &Arc<Self>,
         caller: &Caller,
         name: &str,
         totp: bool,
-    ) -> Result<(Account, Secret), Error> {
+    ) -> Result<(Account, Option<Secret>), Error> {
         self.must_administer(caller)?;
         let account = self.existing(name).await?;
-        if account.kind != AccountKind::Local {
-            let problem = format!("{} has no password here", account.name);
-            return Err(Error::Forbidden(problem));
+        match account.kind {
+            AccountKind::Local => {}
+            AccountKind::Oidc if account.name == caller.name => {
+                let problem = "nobody lets go of their own name".to_owned();
+                return Err(Error::Forbidden(problem));
+            }
+            AccountKind::Oidc => return self.let_go(account, caller).await.map(|it| (it, None)),
+            AccountKind::Service | AccountKind::Workload => {
+                let problem = format!("{} has no password here", account.name);
+                return Err(Error::Forbidden(problem));
+            }
         }
         let code = setup_code();
         let now = self.now();
@@ -171,7 +180,19 @@ impl Control {
             control.take_back(&account.name).await?;
             let why = "the account was reset";
             control.end_sessions(&account.name, &by, why).await?;
-            Ok((control.existing(account.name.as_str()).await?, code))
+            let account = control.existing(account.name.as_str()).await?;
+            Ok((account, Some(code)))
+        })
+        .await
+    }
+
+    async fn let_go(self: &Arc<Self>, account: Account, caller: &Caller) -> Result<Account, Error> {
+        let (control, by) = (Arc::clone(self), caller.name.clone());
+        to_the_end(async move {
+            let change = AccountChange::Released;
+            control.alter(&account, &by, &change).await?;
+            control.pass_on(&account.name, &by).await?;
+            control.existing(account.name.as_str()).await
         })
         .await
     }
@@ -220,7 +241,7 @@ impl Control {
     ) -> Result<(), Error> {
         let added = Event::AccountAdded {
             principal: account.name.clone(),
-            by,
+            by: by.clone(),
             kind: account.kind,
             groups: account.groups.clone(),
         };
@@ -232,6 +253,7 @@ impl Control {
             }
             kept => {
                 kept?;
+                self.pass_on(&account.name, &by).await?;
                 self.look_around().await?;
                 self.deliver().await
             }
@@ -265,6 +287,7 @@ pub(super) fn changed(account: &Account, by: &PrincipalName, change: &AccountCha
         AccountChange::Disabled(Some(_)) => ("disabled", None),
         AccountChange::Disabled(None) => ("enabled", None),
         AccountChange::Groups(groups) => ("groups", Some(groups.clone())),
+        AccountChange::Released => ("released", None),
     };
     Event::AccountChanged {
         principal: account.name.clone(),

@@ -77,6 +77,7 @@ impl Control {
         answer: Instant,
     ) -> Error {
         tracing::info!(reason = failure.reason, peer = ?address, "a sign-in failed");
+        self.metrics.sign_in(failure.how.name(), false);
         if self.failures.count(address, self.now()) {
             let mut batch = self.recorder.batch();
             batch.push(&failure.event(address));

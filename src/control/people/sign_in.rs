@@ -84,6 +84,7 @@ impl Control {
         self.redeem(&holder.account.name, address, signing_in)
             .await?;
         self.deliver().await?;
+        self.metrics.sign_in(made.token.origin.name(), true);
         tracing::info!(principal = %made.token.owner, mfa = made.token.mfa, "signed in");
         Ok(made)
     }

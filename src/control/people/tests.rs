@@ -1,5 +1,9 @@
 //! Who gets in, with what, and who does not; whatever is wrong, in the same words.
 
+mod accounts;
+mod provider;
+mod tokens;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,12 +16,12 @@ use super::super::testing::{HOUR, World, at, caller, identity, rules, token};
 use super::super::{
     Ask, Error, FrontDesk, Identity, Job, Made, MakeToken, NewAccount, Own, SignIn,
 };
-use crate::access::{Caller, Right, Scope, SessionState, TokenOrigin};
+use crate::access::{Caller, Right, Scope, Session, SessionState, TokenOrigin};
 use crate::asking::Desk;
 use crate::audit::Event;
-use crate::identity::StandIn;
+use crate::identity::{Directory, Entry, StandIn, hash};
 use crate::secret::{Secret, ServerKey};
-use crate::store::{AccountChange, Accounts};
+use crate::store::{AccountChange, Accounts, Delegations, Filter, Store};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -323,215 +327,6 @@ fn wanted(owner: Option<&str>) -> MakeToken {
 }
 
 #[tokio::test]
-async fn a_services_token_does_what_it_is_for_until_it_ends() {
-    let world = World::new();
-    let ada = caller("ada");
-    let new = NewAccount {
-        name: "ci-deploy".parse().unwrap(),
-        groups: vec!["engineers".into()],
-        email: None,
-        service: true,
-    };
-    let (_, code) = world.control.add_account(&ada, new).await.unwrap();
-    assert!(code.is_none());
-    let made = world.control.make_token(&ada, wanted(Some("ci-deploy")));
-    let made = made.await.unwrap();
-    assert!(made.secret.expose().starts_with("hp_svc_"));
-    let bearer = world.who(&made.secret).await.unwrap();
-    assert!(bearer.has(Right::Request) && !bearer.has(Right::Approve));
-    let target: crate::access::TargetName = "orders-ro".parse().unwrap();
-    let asked = world
-        .control
-        .submit(&bearer, Ask::new(target.clone(), HOUR, "deploy"))
-        .await;
-    asked.unwrap();
-    let listed = world.control.tokens(&ada, true).await.unwrap();
-    assert_eq!(listed[0].id, made.token.id);
-    assert!(listed[0].last_used_at.is_some());
-
-    let id = made.token.id;
-    let not_theirs = world.control.revoke_token(&caller("maya"), id).await;
-    assert!(matches!(not_theirs, Err(Error::NotFound(_))));
-    world.control.revoke_token(&ada, id).await.unwrap();
-    assert!(world.who(&made.secret).await.is_none());
-    let again = world.control.make_token(&ada, wanted(Some("ci-deploy")));
-    let again = again.await.unwrap();
-    world.pass(HOUR);
-    assert!(world.who(&again.secret).await.is_none());
-}
-
-#[tokio::test]
-async fn a_token_without_the_right_to_it_opens_nothing() {
-    let world = World::new();
-    let reader = |name| Caller {
-        scope: Some(Scope::of(&[Right::Read])),
-        ..caller(name)
-    };
-    let request = world.submit("maya").await;
-    let (control, dana) = (&world.control, reader("dana"));
-    let approved = control.approve(&dana, request, None).await;
-    assert!(matches!(approved, Err(Error::Forbidden(_))));
-    let session = world.session().await;
-    let secret = control.read_secret(&reader("maya"), session.id).await;
-    assert!(matches!(secret, Err(Error::Forbidden(_))));
-    let ended = control.revoke(&reader("maya"), session.id, "").await;
-    assert!(matches!(ended, Err(Error::Forbidden(_))));
-    let withdrawn = control.withdraw(&reader("maya"), request).await;
-    assert!(matches!(withdrawn, Err(Error::Forbidden(_))));
-    let target: crate::access::TargetName = "orders-ro".parse().unwrap();
-    let asked = control
-        .submit(&reader("maya"), Ask::new(target.clone(), HOUR, "x"))
-        .await;
-    assert!(asked.is_err());
-    assert!(control.accounts(&reader("ada")).await.is_err());
-    let until = world.clock.now() + HOUR;
-    let lee = "lee".parse().unwrap();
-    let delegated = control.delegate(&dana, &lee, until).await;
-    assert!(matches!(delegated, Err(Error::Forbidden(_))));
-}
-
-#[tokio::test]
-async fn nobody_makes_tokens_for_other_people() {
-    let world = World::new();
-    world.settle("zoe", &[]).await;
-    let (control, ada) = (&world.control, caller("ada"));
-    let for_person = control.make_token(&ada, wanted(Some("zoe"))).await;
-    assert!(matches!(for_person, Err(Error::Forbidden(_))));
-    let for_nobody = control.make_token(&ada, wanted(Some("nobody"))).await;
-    assert!(matches!(for_nobody, Err(Error::NotFound(_))));
-    let maya = caller("maya");
-    let by_nobody = control.make_token(&maya, wanted(Some("ci"))).await;
-    assert!(matches!(by_nobody, Err(Error::Forbidden(_))));
-}
-
-#[tokio::test]
-async fn only_administrators_say_who_there_is() {
-    let world = World::new();
-    world.settle("zoe", &[]).await;
-    for name in ["maya", "dana", "iris", "sam"] {
-        let caller = caller(name);
-        let control = &world.control;
-        let new = NewAccount {
-            name: "eve".parse().unwrap(),
-            groups: vec!["admins".into()],
-            email: None,
-            service: false,
-        };
-        let refusals = [
-            control.accounts(&caller).await.map(|_| ()),
-            control.add_account(&caller, new).await.map(|_| ()),
-            control
-                .disable_account(&caller, "zoe", true)
-                .await
-                .map(|_| ()),
-            control
-                .set_groups(&caller, "zoe", vec!["admins".into()])
-                .await
-                .map(|_| ()),
-            control
-                .reset_account(&caller, "zoe", true)
-                .await
-                .map(|_| ()),
-            control.tokens(&caller, true).await.map(|_| ()),
-        ];
-        for refusal in refusals {
-            assert!(matches!(refusal, Err(Error::Forbidden(_))), "{name}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_name_is_one_persons() {
-    let world = World::new();
-    world.add("zoe", &[]).await;
-    for name in ["zoe", "ZOE", "maya", "Maya"] {
-        let new = NewAccount {
-            name: name.parse().unwrap(),
-            groups: Vec::new(),
-            email: None,
-            service: false,
-        };
-        let taken = world.control.add_account(&caller("ada"), new).await;
-        assert!(matches!(taken, Err(Error::Conflict(_))), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn who_is_disabled_or_leaves_a_group_loses_live_sessions() {
-    for disable in [true, false] {
-        let world = World::new();
-        let made = world.settle("zoe", &["engineers"]).await;
-        let zoe = world.who(&made.secret).await.unwrap();
-        let target: crate::access::TargetName = "orders-ro".parse().unwrap();
-        let control = &world.control;
-        let asked = control
-            .submit(&zoe, Ask::new(target.clone(), HOUR, "x"))
-            .await
-            .unwrap();
-        let dana = caller("dana");
-        let approved = control.approve(&dana, asked.request.id, None);
-        let session = approved.await.unwrap().1.unwrap().session;
-        let permit = world.connect(&session);
-        let ada = caller("ada");
-        if disable {
-            control.disable_account(&ada, "zoe", true).await.unwrap();
-        } else {
-            let kept = vec!["engineers".to_owned(), "more".to_owned()];
-            control.set_groups(&ada, "zoe", kept).await.unwrap();
-            let now = control.session(&zoe, session.id).await.unwrap();
-            assert_eq!(now.session.state, SessionState::Active);
-            control
-                .set_groups(&ada, "zoe", vec!["more".into()])
-                .await
-                .unwrap();
-        }
-        let now = control.session(&caller("dana"), session.id).await.unwrap();
-        assert_eq!(now.session.state.name(), "revoked");
-        drop(permit);
-    }
-}
-
-#[tokio::test]
-async fn a_reset_takes_the_old_password_the_tokens_and_if_asked_the_second_factor() {
-    let world = World::new();
-    let made = world.settle("zoe", &[]).await;
-    let zoe = world.who(&made.secret).await.unwrap();
-    world.second_factor(&zoe).await;
-    let (control, ada) = (&world.control, caller("ada"));
-    let (account, setup) = control.reset_account(&ada, "zoe", true).await.unwrap();
-    assert!(!account.totp);
-    assert!(world.who(&made.secret).await.is_none());
-    assert!(is_refused(&world.sign_in(ask("zoe", PASSWORD, None)).await));
-    let late = SignIn {
-        new_password: Some(Secret::new(PASSWORD)),
-        ..ask("zoe", setup.expose(), None)
-    };
-    world.pass(73 * HOUR);
-    assert!(is_refused(&world.sign_in(late).await), "72 hours are over");
-}
-
-#[tokio::test]
-async fn a_principal_of_the_configuration_makes_tokens_that_follow_it() {
-    let world = World::new();
-    let maya = world.who(&token("maya")).await.unwrap();
-    assert_eq!(maya.groups, ["engineers"]);
-    let made = world.control.make_token(&maya, wanted(None)).await.unwrap();
-    let bearer = world.who(&made.secret).await.unwrap();
-    assert_eq!(bearer.principal, maya.principal);
-    assert!(world.who(&Secret::new("token-of-eve")).await.is_none());
-    assert_eq!(made.token.origin, TokenOrigin::Made);
-}
-
-#[tokio::test]
-async fn what_cannot_be_recorded_gives_no_token() {
-    let world = World::new();
-    world.settle("zoe", &[]).await;
-    world.break_audit(true);
-    let refused = world.sign_in(ask("zoe", PASSWORD, None)).await;
-    assert!(matches!(refused, Err(Error::AuditUnavailable(_))));
-}
-
-#[tokio::test]
 async fn nothing_that_is_kept_or_told_holds_a_secret() {
     let world = World::new();
     let made = world.settle("zoe", &[]).await;
@@ -564,135 +359,6 @@ async fn nothing_that_is_kept_or_told_holds_a_secret() {
     }
 }
 
-/// A world with a provider that vouches for people and for the jobs of acme/api.
-async fn with_provider() -> (World, StandIn) {
-    let (world, provider) = (World::new(), StandIn::start().await);
-    let job = Job {
-        name: "deploy".into(),
-        workload: provider.workload(),
-        principal: "ci-deploy".parse().unwrap(),
-        groups: vec!["engineers".into()],
-        scope: Scope::of(&[Right::Request]),
-        lifetime: HOUR / 4,
-    };
-    let identity = Identity {
-        oidc: Some(Arc::new(provider.oidc())),
-        jobs: vec![job],
-        ..identity(&ServerKey::from_bytes([7; 32]))
-    };
-    let replaced = world.control.replace_rules(rules(), identity, false).await;
-    replaced.unwrap();
-    (world, provider)
-}
-
-/// A sign-in in a browser, for which the provider says this besides the nonce.
-async fn vouched(world: &World, provider: &StandIn, mut claims: Value) -> Result<Made, Error> {
-    let begun = world.control.begin_browser("http://127.0.0.1:1/callback");
-    let begun = begun.await.unwrap();
-    let address = reqwest::Url::parse(&begun.address).unwrap();
-    let query: HashMap<_, _> = address.query_pairs().into_owned().collect();
-    claims["nonce"] = json!(query["nonce"]);
-    *provider.token.lock() = provider.signed(&claims);
-    let (control, state) = (&world.control, &query["state"]);
-    let made = control
-        .finish_browser(&begun.flow, state, "code", peer())
-        .await;
-    let again = control
-        .finish_browser(&begun.flow, state, "code", peer())
-        .await;
-    assert!(is_refused(&again), "a flow ends once");
-    made
-}
-
-#[tokio::test]
-async fn whom_a_provider_vouches_for_has_the_groups_that_it_says_at_each_sign_in() {
-    let (world, provider) = with_provider().await;
-    let engineer = || {
-        let mut claims = provider.claims();
-        claims["groups"] = json!(["engineers"]);
-        claims
-    };
-    let made = vouched(&world, &provider, engineer()).await.unwrap();
-    let zoe = world.who(&made.secret).await.unwrap();
-    assert!(zoe.mfa);
-    assert_eq!(zoe.groups, ["engineers"]);
-    let target = "orders-ro".parse().unwrap();
-    let control = &world.control;
-    let ask = Ask::new(target, HOUR, "x");
-    let asked = control.submit(&zoe, ask).await.unwrap();
-    let dana = caller("dana");
-    let approved = control.approve(&dana, asked.request.id, None).await;
-    let session = approved.unwrap().1.unwrap().session;
-
-    let made = vouched(&world, &provider, provider.claims()).await.unwrap();
-    let zoe = world.who(&made.secret).await.unwrap();
-    assert_eq!(zoe.groups, ["leads"]);
-    let session = control.session(&zoe, session.id).await.unwrap();
-    assert_eq!(session.session.state.name(), "revoked", "engineers no more");
-}
-
-#[tokio::test]
-async fn a_name_does_not_pass_from_one_subject_to_another_nor_from_us_to_a_provider() {
-    let (world, provider) = with_provider().await;
-    vouched(&world, &provider, provider.claims()).await.unwrap();
-    let mut other = provider.claims();
-    other["sub"] = json!("43");
-    assert!(is_refused(&vouched(&world, &provider, other).await));
-    world.add("eve", &[]).await;
-    for name in ["eve", "EVE", "maya", "a~b"] {
-        let mut claims = provider.claims();
-        claims["preferred_username"] = json!(name);
-        let refused = vouched(&world, &provider, claims).await;
-        assert!(is_refused(&refused), "{name}");
-    }
-    let ada = caller("ada");
-    let control = &world.control;
-    control.disable_account(&ada, "zoe", true).await.unwrap();
-    let disabled = vouched(&world, &provider, provider.claims()).await;
-    assert!(is_refused(&disabled));
-}
-
-#[tokio::test]
-async fn a_flow_is_ended_by_who_began_it_with_the_state_that_it_has() {
-    let (world, provider) = with_provider().await;
-    *provider.token.lock() = provider.signed(&provider.claims());
-    let control = &world.control;
-    let begun = control.begin_browser("http://127.0.0.1:1/").await.unwrap();
-    let stranger = Secret::new("0".repeat(64));
-    let refused = control.finish_browser(&stranger, "x", "code", peer()).await;
-    assert!(is_refused(&refused));
-    let refused = control.finish_browser(&begun.flow, "x", "code", peer());
-    assert!(is_refused(&refused.await));
-    let elsewhere = control.begin_browser("https://evil.example.com/").await;
-    assert!(matches!(elsewhere, Err(Error::Invalid(_))));
-    let device = control.begin_device().await;
-    assert!(matches!(device, Err(Error::NoDeviceFlow)));
-}
-
-#[tokio::test]
-async fn a_job_exchanges_its_token_for_a_short_one_that_does_what_it_is_for() {
-    let (world, provider) = with_provider().await;
-    let token = Secret::new(provider.signed(&provider.claims()));
-    let made = world.control.exchange(&token, peer()).await.unwrap();
-    assert!(made.secret.expose().starts_with("hp_svc_"));
-    assert_eq!(made.token.note, "deploy: 42");
-    let job = world.who(&made.secret).await.unwrap();
-    assert_eq!(job.name.as_str(), "ci-deploy");
-    assert!(job.has(Right::Request) && !job.has(Right::Read));
-    world.pass(HOUR / 4);
-    assert!(world.who(&made.secret).await.is_none());
-
-    let mut fork = provider.claims();
-    fork["repository"] = json!("acme/fork");
-    let fork = Secret::new(provider.signed(&fork));
-    assert!(is_refused(&world.control.exchange(&fork, peer()).await));
-    let nonsense = Secret::new("a.b.c");
-    assert!(is_refused(&world.control.exchange(&nonsense, peer()).await));
-    let kept = format!("{:?}", world.audit());
-    assert!(kept.contains("no workload of the configuration"));
-    assert!(!kept.contains(token.expose()));
-}
-
 #[test]
 fn the_tests_make_codes_as_apps_do() {
     let totp = Builder::new()
@@ -702,24 +368,6 @@ fn the_tests_make_codes_as_apps_do() {
         .build()
         .unwrap();
     assert_eq!(code_at(&totp.to_url().unwrap(), at(59)), "287082");
-}
-
-#[tokio::test]
-async fn a_token_lets_its_bearer_connect_only_if_it_lets_them_ask() {
-    let world = World::new();
-    let maya = caller("maya");
-    let desk = FrontDesk(Arc::clone(&world.control));
-    for (right, expected) in [(Right::Read, false), (Right::Request, true)] {
-        let asked = MakeToken {
-            scope: Scope::of(&[right]),
-            ..wanted(None)
-        };
-        let made = world.control.make_token(&maya, asked).await.unwrap();
-        let known = desk.identify("maya", &made.secret, [192, 0, 2, 1].into());
-        assert_eq!(known.await.is_some(), expected, "{right:?}");
-        let other = desk.identify("noor", &made.secret, [192, 0, 2, 1].into());
-        assert!(other.await.is_none(), "another name");
-    }
 }
 
 #[tokio::test]
@@ -741,38 +389,9 @@ async fn a_right_password_without_the_second_factor_is_not_told_from_a_wrong_one
     let failed = world.audit_types();
     let failed = failed.iter().filter(|it| *it == "sign_in_failed");
     assert_eq!(failed.count(), 2, "both are recorded");
-}
-
-#[tokio::test]
-async fn who_is_gone_or_disabled_has_no_session_after_a_restart() {
-    let world = World::new();
-    let made = world.settle("zoe", &["engineers"]).await;
-    let zoe = world.who(&made.secret).await.unwrap();
-    let ask = Ask::new("orders-ro".parse().unwrap(), HOUR, "x");
-    let asked = world.control.submit(&zoe, ask).await.unwrap();
-    let approved = world
-        .control
-        .approve(&caller("dana"), asked.request.id, None)
-        .await;
-    approved.unwrap();
-    assert_eq!(world.admission.live_sessions(), 1);
-    // As if hallpass had died between the two things that disabling does.
-    let account = world.store.account("zoe").await.unwrap().unwrap();
-    let change = AccountChange::Disabled(Some(world.clock.now()));
-    let act = crate::store::Act {
-        at: world.clock.now(),
-        event: Event::AccountChanged {
-            principal: account.name.clone(),
-            by: "ada".parse().unwrap(),
-            change: "disabled".into(),
-            groups: None,
-        },
-    };
-    let disabled = world
-        .store
-        .change_account(&account.name, None, &change, &act);
-    disabled.await.unwrap();
-    let world = world.restart().await;
-    world.control.recover().await.unwrap();
-    assert_eq!(world.admission.live_sessions(), 0);
+    let metrics = String::from_utf8(world.metrics.encode()).unwrap();
+    for line in ["result=\"refused\"} 2", "result=\"done\"} 1"] {
+        let line = format!("hallpass_sign_ins_total{{how=\"password\",{line}");
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
 }

@@ -61,6 +61,11 @@ impl Control {
             return Err(Error::Invalid(problem));
         }
         let (owner, kind) = self.future_owner(caller, asked.owner.as_ref()).await?;
+        if self.principal(&owner).await?.is_none() {
+            // It would be good as soon as there is only one of them.
+            let problem = format!("{owner} is in the configuration and has an account");
+            return Err(Error::Conflict(problem));
+        }
         let secret = identity::generate(kind);
         let now = self.now();
         let token = ApiToken {

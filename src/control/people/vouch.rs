@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::task::AbortOnDropHandle;
+
+use super::super::reexamine::hallpass;
 use super::super::{Control, Error, act, to_the_end};
 use super::failures::Failure;
 use super::flows::Flow;
@@ -32,45 +35,79 @@ pub struct Begun {
 
 impl Control {
     /// Begins a sign-in whose browser comes back to `redirect`, an address of this very machine.
+    /// Whoever begins it calls from `address`, where older ones may have to make room for it.
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is another's; [`Error::Provider`] if the provider does not answer.
-    pub async fn begin_browser(&self, redirect: &str) -> Result<Begun, Error> {
+    pub async fn begin_browser(
+        &self,
+        redirect: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Begun, Error> {
         if !is_loopback(redirect) {
             let problem = "the browser comes back to this machine: http://127.0.0.1:PORT/.. or http://[::1]:PORT/..";
             return Err(Error::Invalid(problem.to_owned()));
         }
-        let begun = self.oidc()?.begin_browser(redirect).await;
+        self.begin_at(redirect, address).await
+    }
+
+    /// Begins a sign-in whose browser comes back to a page of ours, for somebody at
+    /// `address`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the configuration does not say where people reach us;
+    /// [`Error::Provider`] if the provider does not answer.
+    pub async fn begin_here(&self, path: &str, address: Option<IpAddr>) -> Result<Begun, Error> {
+        let base = self.link_base().ok_or_else(|| {
+            let problem =
+                "the configuration does not say where people reach hallpass: notify.link_base";
+            Error::Invalid(problem.to_owned())
+        })?;
+        self.begin_at(&format!("{base}{path}"), address).await
+    }
+
+    /// Whether people may sign in with a provider in a browser that comes back to a page of ours.
+    pub fn has_provider(&self) -> bool {
+        self.identity.load().oidc.is_some() && self.link_base().is_some()
+    }
+
+    async fn begin_at(&self, redirect: &str, address: Option<IpAddr>) -> Result<Begun, Error> {
+        let oidc = self.oidc()?;
+        let place = self.flows.place(address);
+        let begun = oidc.begin_browser(redirect).await;
         let begun = begun.map_err(|error| unanswered(&error))?;
-        let address = begun.address.clone();
-        let flow = self.flows.keep(Flow::Browser(Box::new(begun)));
+        let there = begun.address.clone();
+        let flow = place.keep(|| Flow::Browser(Box::new(begun)));
         Ok(Begun {
             flow: flow.ok_or_else(too_many)?,
-            address,
+            address: there,
             whole_address: None,
             code: None,
             good: Duration::from_secs(600),
         })
     }
 
-    /// Begins a sign-in on another device.
+    /// Begins a sign-in on another device, for somebody at `address`.
     ///
     /// # Errors
     /// [`Error::NoDeviceFlow`]; [`Error::Provider`] if the provider does not answer.
-    pub async fn begin_device(&self) -> Result<Begun, Error> {
+    pub async fn begin_device(&self, address: Option<IpAddr>) -> Result<Begun, Error> {
         let oidc = self.oidc()?;
+        let place = self.flows.place(address);
         let device = oidc.begin_device().await.map_err(|error| match error {
             OidcError::NoDeviceFlow => Error::NoDeviceFlow,
             error => unanswered(&error),
         })?;
-        let (address, whole_address) = (device.address.clone(), device.whole_address.clone());
+        let (there, whole_address) = (device.address.clone(), device.whole_address.clone());
         let (code, good) = (device.code.clone(), device.good);
-        let awaited = tokio::spawn(async move { oidc.finish_device(&device).await });
-        let awaited = Arc::new(tokio::sync::Mutex::new(Some(awaited)));
-        let flow = self.flows.keep(Flow::Device(awaited));
+        let flow = place.keep(|| {
+            let awaited = tokio::spawn(async move { oidc.finish_device(&device).await });
+            let awaited = Some(AbortOnDropHandle::new(awaited));
+            Flow::Device(Arc::new(tokio::sync::Mutex::new(awaited)))
+        });
         Ok(Begun {
             flow: flow.ok_or_else(too_many)?,
-            address,
+            address: there,
             whole_address,
             code: Some(code),
             good,
@@ -183,18 +220,26 @@ impl Control {
             Err(_) => Err(StoreError::Conflict("in the configuration".to_owned())),
         };
         if let Err(StoreError::Conflict(_)) = kept {
-            tracing::warn!(principal = %name, "a provider vouches for a name that is somebody else's here, or disabled");
-            let reason = "the name is somebody else's here, or disabled";
+            let obstacle = Obstacle::of(&account, before.as_ref());
             let failure = Failure {
-                principal: Some(name),
+                principal: Some(name.clone()),
                 how,
-                reason,
+                reason: obstacle.recorded(),
             };
-            return Err(self.refuse_now(failure, address).await);
+            tracing::warn!(principal = %name, reason = failure.reason, "a provider vouches for somebody who cannot sign in");
+            let refused = self.refuse_now(failure, address).await;
+            return Err(obstacle.told(&name).map_or(refused, Error::Forbidden));
         }
         kept?;
+        if before
+            .as_ref()
+            .is_none_or(|before| before.subject.is_none())
+        {
+            self.pass_on(&name, &hallpass()).await?;
+        }
         self.look_around().await?;
         self.deliver().await?;
+        self.metrics.sign_in(how.name(), true);
         tracing::info!(principal = %name, mfa = new.token.mfa, how = how.name(), "signed in");
         if before.is_some_and(|before| before.groups != account.groups) {
             self.review_sessions(Some(&name)).await?;
@@ -214,6 +259,51 @@ impl Control {
             reason,
         };
         self.refuse_now(failure, address).await
+    }
+}
+
+/// Why somebody cannot sign in for whom a provider vouches.
+#[derive(Clone, Copy)]
+enum Obstacle {
+    Configured,
+    OtherKind,
+    OtherSubject,
+    Disabled,
+}
+
+impl Obstacle {
+    /// What is in the way of `account`, which was `before`.
+    fn of(account: &Account, before: Option<&Account>) -> Self {
+        match before {
+            None => Self::Configured,
+            Some(before) if before.kind != account.kind => Self::OtherKind,
+            Some(before) if before.disabled_at.is_some() => Self::Disabled,
+            Some(before) if before.subject != account.subject => Self::OtherSubject,
+            Some(_) => Self::Configured,
+        }
+    }
+
+    fn recorded(self) -> &'static str {
+        match self {
+            Self::Configured => "the name is a principal's of the configuration",
+            Self::OtherKind => "the name is an account's that the provider does not vouch for",
+            Self::OtherSubject => "the name is bound to another issuer and subject",
+            Self::Disabled => "the account is disabled",
+        }
+    }
+
+    /// What to say to them: who they are to the provider, they have proved.
+    fn told(self, name: &PrincipalName) -> Option<String> {
+        let what_to_do = match self {
+            Self::Disabled => return None,
+            Self::Configured => "takes [principals.NAME] out of the configuration",
+            Self::OtherKind => "has the provider call you something else, or sets `name_claim`",
+            Self::OtherSubject => "lets go of it with `hallpass user reset NAME`",
+        };
+        let what_to_do = what_to_do.replace("NAME", name.as_str());
+        Some(format!(
+            "the provider calls you {name}, which is somebody else's name here: if it is to be yours, an administrator {what_to_do}"
+        ))
     }
 }
 
@@ -243,7 +333,9 @@ fn unanswered(error: &OidcError) -> Error {
 }
 
 fn too_many() -> Error {
-    Error::Conflict("too many sign-ins have begun: try again in a few minutes".to_owned())
+    Error::Conflict(
+        "too many sign-ins have begun from there: try again in a few minutes".to_owned(),
+    )
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
-use super::super::types::Problem;
+use super::super::types::{EventView, Problem};
 use super::ApiState;
 
 const ABOUT: &str = "PostgreSQL access for as long as it is needed: asked for, approved, recorded.\n\n\
@@ -59,6 +59,7 @@ fn common() -> Components {
     let bearer = bearer.description(Some("An API token, or that of a sign-in."));
     ComponentsBuilder::new()
         .schema(Problem::name(), Problem::schema())
+        .schema(EventView::name(), EventView::schema())
         .response("Problem", problem())
         .security_scheme("bearer", SecurityScheme::Http(bearer.build()))
         .build()

@@ -9,6 +9,7 @@ mod audit;
 mod config;
 mod delegations;
 mod document;
+mod events;
 mod holds;
 mod identity;
 mod notify;
@@ -84,7 +85,7 @@ pub(super) struct ApiState {
     pub(super) control: Arc<Control>,
     pub(super) endpoint: Arc<ArcSwap<Endpoint>>,
     pub(super) shutdown: CancellationToken,
-    pub(super) throttle: Arc<Throttle>,
+    pub(super) throttle: Throttle,
     /// The OpenAPI document.
     document: Bytes,
 }
@@ -93,10 +94,10 @@ pub(super) struct ApiState {
 pub fn router(parts: ApiParts) -> Router {
     let (routes, document) = documented();
     let state = ApiState {
+        throttle: Throttle(Arc::clone(&parts.control)),
         control: parts.control,
         endpoint: parts.endpoint,
         shutdown: parts.shutdown,
-        throttle: Arc::default(),
         document: Bytes::from(document),
     };
     let no_store =
@@ -166,6 +167,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(sessions::secret))
         .routes(routes!(reviews::list))
         .routes(routes!(reviews::close))
+        .routes(routes!(events::listen))
         .routes(routes!(delegations::list, delegations::make))
         .routes(routes!(delegations::end))
         .routes(routes!(sessions::connections))

@@ -44,8 +44,8 @@ pub(super) async fn begin(
     state.throttle.check(peer)?;
     state.throttle.wrong(peer);
     let begun = match redirect_uri {
-        Some(redirect) => state.control.begin_browser(&redirect).await?,
-        None => state.control.begin_device().await?,
+        Some(redirect) => state.control.begin_browser(&redirect, Some(peer)).await?,
+        None => state.control.begin_device(Some(peer)).await?,
     };
     Ok(Answer(OidcBegun {
         flow: begun.flow.expose().to_owned(),

@@ -150,7 +150,7 @@ pub(super) async fn reset(
     Json(Reset { totp }): Json<Reset>,
 ) -> Result<Answer<SetUp>, Rejection> {
     let (account, code) = state.control.reset_account(&caller, &name, totp).await?;
-    Ok(Answer(views::set_up(account, Some(code))))
+    Ok(Answer(views::set_up(account, code)))
 }
 
 /// Say which groups an account has.

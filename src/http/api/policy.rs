@@ -47,6 +47,7 @@ pub(super) async fn explain(
         action: asked.action,
         target: asked.target,
         duration: asked.duration.as_deref().map(duration).transpose()?,
+        total: asked.total.as_deref().map(duration).transpose()?,
         at: asked.at,
         reason: asked.reason,
         ticket: asked.ticket,

@@ -182,7 +182,7 @@ impl Channel for Slack {
         let notice = delivery.notice;
         let message = blocks::message(notice);
         let place = delivery.place.and_then(Place::parse);
-        if let (Kind::Escalated, Some(place)) = (notice.kind, &place) {
+        if let (Kind::Escalated | Kind::NextStage, Some(place)) = (notice.kind, &place) {
             self.remind(place, notice).await?;
             return Ok(delivery.place.map(str::to_owned));
         }

@@ -22,7 +22,7 @@ async function main() {
       client_secret: 'the-secret-of-hallpass',
       application_type: 'native',
       grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code'],
-      redirect_uris: ['http://127.0.0.1/callback'],
+      redirect_uris: ['http://127.0.0.1/callback', 'https://hallpass.example.com/sign-in/callback'],
       response_types: ['code'],
     }],
     features: { deviceFlow: { enabled: true }, devInteractions: { enabled: false } },

@@ -72,7 +72,7 @@ pub(super) async fn run(global: &Global, args: ReplayArgs) -> Done {
     if args.plain || args.no_wait || !terminal || !global.output().is_human() {
         return plain::run(global, &args, &story).await;
     }
-    terminal::run(story, move |story, now| player(&args, story, now)).await
+    terminal::run(&story, |story, now| player(&args, story, now)).await
 }
 
 fn player(args: &ReplayArgs, story: &Story, now: Duration) -> Player {

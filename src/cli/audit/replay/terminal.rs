@@ -1,105 +1,57 @@
-//! The terminal: taken over, listened to, and given back however it ends.
+//! Plays a story on the terminal, at the times of its keys.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::super::super::Done;
 use super::super::super::error::CliError;
+use super::super::super::terminal::{Input, Terminal, news};
 use super::screen::Screen;
 use super::{keys, view};
 use crate::audit::replay::{Player, Story};
 
 /// How often the clock on the screen moves.
 const FRAME: Duration = Duration::from_millis(50);
-/// How often it is looked whether it is to end.
-const STILL: Duration = Duration::from_millis(250);
 
 /// Plays `story` until it is quit.
-pub(super) async fn run(
-    story: Story,
-    player: impl FnOnce(&Story, Duration) -> Player + Send + 'static,
-) -> Done {
-    let listen = |kind| signal(kind).map_err(CliError::Output);
-    let mut term = listen(SignalKind::terminate())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    // Keys are waited for in a thread of its own, so that signals are heard.
-    let mut shown = tokio::task::spawn_blocking(move || show(&story, player, &stopped));
-    let code = tokio::select! {
-        ended = &mut shown => return finished(ended).map(|()| 0),
-        code = signalled(&mut term, &mut hangup) => code,
-    };
-    stop.store(true, Ordering::Relaxed);
-    finished(shown.await).map(|()| code)
-}
-
-/// The exit code of a signal that came, as shells tell it.
-async fn signalled(term: &mut Signal, hangup: &mut Signal) -> u8 {
-    tokio::select! {
-        _ = term.recv() => 128 + 15,
-        _ = hangup.recv() => 128 + 1,
-    }
-}
-
-fn finished(ended: Result<io::Result<()>, tokio::task::JoinError>) -> Result<(), CliError> {
-    match ended {
-        Ok(result) => result.map_err(CliError::Output),
-        Err(panic) => Err(CliError::Output(io::Error::other(panic))),
-    }
-}
-
-fn show(
-    story: &Story,
-    player: impl FnOnce(&Story, Duration) -> Player,
-    stop: &AtomicBool,
-) -> io::Result<()> {
-    // Also gives the terminal back when something panics.
-    let mut terminal = ratatui::try_init()?;
-    let shown = play(&mut terminal, story, player, stop);
-    ratatui::restore();
-    shown
-}
-
-fn play(
-    terminal: &mut DefaultTerminal,
-    story: &Story,
-    player: impl FnOnce(&Story, Duration) -> Player,
-    stop: &AtomicBool,
-) -> io::Result<()> {
+pub(super) async fn run(story: &Story, player: impl FnOnce(&Story, Duration) -> Player) -> Done {
     let began = Instant::now();
-    let mut screen = Screen::new(story, player(story, began.elapsed()));
-    while !stop.load(Ordering::Relaxed) {
+    let screen = Screen::new(story, player(story, began.elapsed()));
+    let (news, heard) = news();
+    let mut terminal = Terminal::take(&news)?;
+    let ended = play(&mut terminal, screen, heard, began).await;
+    terminal.give_back().await;
+    ended.map_err(CliError::Output)
+}
+
+async fn play(
+    terminal: &mut Terminal,
+    mut screen: Screen<'_>,
+    mut heard: mpsc::Receiver<Input>,
+    began: Instant,
+) -> io::Result<u8> {
+    loop {
         screen.player.tick(began.elapsed());
         terminal.draw(|frame| view::draw(&screen, frame))?;
-        let wait = if screen.player.is_paused() {
-            STILL
-        } else {
-            FRAME
+        let input = match screen.player.is_paused() {
+            true => heard.recv().await,
+            false => match tokio::time::timeout(FRAME, heard.recv()).await {
+                Ok(input) => input,
+                Err(_) => continue,
+            },
         };
-        if event::poll(wait)? && !heard(&mut screen, &event::read()?, began.elapsed()) {
-            break;
+        match input {
+            Some(Input::Key(key)) => {
+                let act = keys::act(key, screen.typing.is_some());
+                if act.is_some_and(|act| !screen.act(act, began.elapsed())) {
+                    return Ok(0);
+                }
+            }
+            Some(Input::Resized) => {}
+            Some(Input::Stop(code)) => return Ok(code),
+            None => return Ok(0),
         }
-    }
-    Ok(())
-}
-
-/// Does what a key asks for. False if that is to end.
-fn heard(screen: &mut Screen<'_>, event: &Event, now: Duration) -> bool {
-    let Event::Key(key) = event else {
-        return true;
-    };
-    if key.kind == KeyEventKind::Release {
-        return true;
-    }
-    match keys::act(*key, screen.typing.is_some()) {
-        Some(act) => screen.act(act, now),
-        None => true,
     }
 }

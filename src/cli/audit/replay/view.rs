@@ -6,8 +6,9 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
+use ratatui::widgets::Paragraph;
 
+use super::super::super::frame::{BAR, FAINT, help, passage};
 use super::super::super::out::{BAD, DIM, GOOD, WARN, paint};
 use super::super::super::spans;
 use super::super::show::moments::{acts, marked};
@@ -18,8 +19,6 @@ use super::screen::Screen;
 use crate::audit::Outcome;
 use crate::audit::replay::{Cue, Moment, Statement};
 
-const BAR: Style = Style::new().add_modifier(Modifier::REVERSED);
-const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
 const KEYS: &str = " space pause  ←→ step  ↑↓ speed  i idle  g go to  / search  ? help  q quit";
 
 /// Draws all of it.
@@ -39,7 +38,7 @@ pub(super) fn draw(screen: &Screen<'_>, frame: &mut Frame<'_>) {
     self::progress(screen, frame, progress);
     frame.render_widget(self::bottom(screen), bottom);
     if screen.help {
-        help(frame);
+        help(frame, &HELP);
     }
 }
 
@@ -150,16 +149,7 @@ fn detail(screen: &Screen<'_>, frame: &mut Frame<'_>, area: Rect) {
         None => (String::new(), Vec::new()),
         Some(cue) => told(screen, &screen.moments[cue.moment], cue),
     };
-    let lines: Vec<Line<'_>> = lines.iter().map(|line| spans::line(line)).collect();
-    let block = Block::new()
-        .borders(Borders::TOP)
-        .border_style(FAINT)
-        .title(Span::styled(title, FAINT));
-    let text = Paragraph::new(lines)
-        .wrap(Wrap { trim: false })
-        .scroll((screen.scroll, 0))
-        .block(block);
-    frame.render_widget(text, area);
+    passage(frame, area, title, &lines, screen.scroll);
 }
 
 fn told(screen: &Screen<'_>, moment: &Moment<'_>, cue: &Cue) -> (String, Vec<String>) {
@@ -248,22 +238,6 @@ fn bottom(screen: &Screen<'_>) -> Line<'static> {
         (None, Some(message)) => Line::styled(format!(" {message}"), Color::Yellow),
         (None, None) => Line::styled(KEYS, FAINT),
     }
-}
-
-fn help(frame: &mut Frame<'_>) {
-    let all = frame.area();
-    let height = u16::try_from(HELP.len() + 2).unwrap_or(u16::MAX);
-    let area = all.centered(
-        Constraint::Length(70.min(all.width)),
-        Constraint::Length(height.min(all.height)),
-    );
-    let lines = HELP.map(|(key, does)| {
-        let key = Span::styled(format!(" {key:<11}"), Modifier::BOLD);
-        Line::from(vec![key, Span::raw(does)])
-    });
-    frame.render_widget(Clear, area);
-    let block = Block::bordered().title(" Keys ");
-    frame.render_widget(Paragraph::new(lines.to_vec()).block(block), area);
 }
 
 #[cfg(test)]
