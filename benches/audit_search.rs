@@ -164,7 +164,7 @@ async fn commit(
         clock.set(clock.now() + SignedDuration::from_micros(8_437));
         let mut batch: Batch = recorder.batch();
         events.iter().for_each(|event| batch.push(event));
-        recorder.note(batch).await?;
+        recorder.note(&batch).await?;
         *made += events.len() as u64;
     }
     Ok(())
