@@ -346,3 +346,20 @@ async fn what_is_recorded_for_good_is_signed_and_survives_a_loss_of_power() {
     let last = &stable.last().unwrap().event;
     assert!(matches!(last, Event::Checkpoint { .. }), "{last:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_fails_for_long_is_tried_once_a_second() {
+    let disk = Volatile::default();
+    let settings = Settings {
+        checkpoint_interval: Duration::from_secs(10),
+        ..Settings::new(PathBuf::new(), SigningKey::generate())
+    };
+    let (recorder, _writer) = start_with(&disk, &settings);
+    recorder.record(&fact(1)).await.unwrap();
+    disk.0.lock().is_full = true;
+    assert!(recorder.record(&fact(2)).await.is_err());
+    let before = disk.0.lock().operations;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let tried = disk.0.lock().operations - before;
+    assert!((50..=130).contains(&tried), "in a minute: {tried}");
+}

@@ -233,16 +233,14 @@ impl Indexer {
                 Some(seq) => seq,
                 None => self.read(number, line)?,
             };
+            self.head.seq = seq;
             first.get_or_insert(line);
-            last = Some((seq, line));
+            last = Some(line);
         }
-        let (Some(first), Some((seq, last))) = (first, last) else {
+        let (Some(first), Some(last)) = (first, last) else {
             return Ok(());
         };
-        self.head = Head {
-            seq,
-            hash: Hash::of(last),
-        };
+        self.head.hash = Hash::of(last);
         let first = self.parse(first)?;
         if number == 0 {
             self.index.first_at = first.at;
@@ -263,7 +261,15 @@ impl Indexer {
 
     /// Takes note of a line that can be understood at a glance; its sequence, if it can.
     fn glance(&mut self, frame: u32, line: &[u8]) -> Option<u64> {
+        // What is damaged behind the beginning is to be read as JSON, and found out.
+        let has_control = line.iter().fold(false, |has, byte| has | (*byte < b' '));
+        if has_control || !line.ends_with(b"}") {
+            return None;
+        }
         let glance = Glance::of(line)?;
+        if glance.seq != self.head.seq + 1 {
+            return None;
+        }
         let known = self.known.get_mut(glance.origin.connection)?;
         if known.frame != frame || !glance.is_of(known) {
             return None;

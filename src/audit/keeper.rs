@@ -8,24 +8,25 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::durable::{remove, sync_folder};
 use super::files::FileKind;
 use super::inventory::{Inventory, Sealed};
 use super::retention::{Reason, Retention, Wanted};
-use super::{Asked, Event, Gap, Head, Held, PublicKey, Recorder, gaps, seal};
+use super::{Asked, Event, Flow, Gap, Head, Held, PublicKey, Recorder, gaps, seal};
 use crate::access::SessionId;
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 
 /// How often it looks.
 const PACE: Duration = Duration::from_secs(1);
-/// Records of one look at which the log counts as busy: then sealing waits, for it takes about as
-/// much of the processors as recording.
+/// Records a second at which the log counts as busy: then sealing waits, for it takes about as much
+/// of the processors as recording.
 const BUSY: u64 = 2_000;
-/// Complete segments that may wait to be sealed while the log is busy.
-const MOST_WAITING: usize = 64;
+/// Complete segments that may wait to be sealed while the log is busy: a start reads all of them.
+const MOST_WAITING: usize = 4;
 /// How long it waits after something went wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -69,8 +70,8 @@ struct Knowledge {
     is_recorded: bool,
     /// The segments that could not be sealed when that was last tried.
     unsealable: BTreeSet<u64>,
-    /// How far the log was at the last look.
-    written: u64,
+    /// How far the log was at the last look, and when that was.
+    written: (u64, Instant),
 }
 
 /// Segments that are to go, and what the log will lack then.
@@ -118,29 +119,22 @@ impl Keeper {
 
     async fn seal(&self, known: &Arc<Mutex<Knowledge>>) -> Result<(), Disorder> {
         let (folder, flow) = (self.folder.clone(), Arc::clone(self.recorder.flow()));
-        if self.has_better_to_do(known).map_err(Disorder::Looking)? {
-            return Ok(());
+        // What is shipped is so when it is sealed, so that does not wait.
+        let patient = flow.needed() == u64::MAX && known.lock().is_busy(&flow);
+        let sealing = blocking(move || {
+            if patient && seal::waiting(&folder, &flow)? < MOST_WAITING {
+                return Ok(None);
+            }
+            seal::seal_complete(&folder, &flow).map(Some)
+        });
+        if let Some(sealing) = sealing.await.map_err(Disorder::Looking)? {
+            self.metrics.audit_unsealed(sealing.failed.len());
+            known.lock().note_unsealable(&sealing.failed);
         }
-        let sealing = blocking(move || seal::seal_complete(&folder, &flow)).await;
-        let failed = sealing.map_err(Disorder::Looking)?.failed;
-        self.metrics.audit_unsealed(failed.len());
-        known.lock().note_unsealable(&failed);
-        match failed.len() {
+        match known.lock().unsealable.len() {
             0 => Ok(()),
             count => Err(Disorder::Sealing(count)),
         }
-    }
-
-    /// Whether sealing waits for a quieter moment. Not where segments are shipped, which they are
-    /// when they are sealed; nor for ever.
-    fn has_better_to_do(&self, known: &Mutex<Knowledge>) -> io::Result<bool> {
-        let flow = self.recorder.flow();
-        let written = flow.written();
-        let before = std::mem::replace(&mut known.lock().written, written);
-        if written.saturating_sub(before) <= BUSY || flow.needed() < u64::MAX {
-            return Ok(false);
-        }
-        Ok(seal::waiting(&self.folder, flow)? < MOST_WAITING)
     }
 
     async fn look(&self, known: &Arc<Mutex<Knowledge>>) -> io::Result<()> {
@@ -226,8 +220,16 @@ impl Knowledge {
             gaps: None,
             is_recorded: false,
             unsealable: BTreeSet::new(),
-            written: u64::MAX,
+            written: (u64::MAX, Instant::now()),
         }
+    }
+
+    /// Whether the log has grown fast since the last look.
+    fn is_busy(&mut self, flow: &Flow) -> bool {
+        let now = (flow.written(), Instant::now());
+        let before = std::mem::replace(&mut self.written, now);
+        let seconds = now.1.duration_since(before.1).as_secs_f64();
+        now.0.saturating_sub(before.0) as f64 > BUSY as f64 * seconds.max(1.0)
     }
 
     /// Tells of each segment once that it cannot be sealed, however often that is tried.

@@ -323,6 +323,10 @@ impl Receiver {
     pub(super) async fn called(&mut self, linger: Duration, due: Option<Instant>) -> Called {
         loop {
             if self.lingers {
+                let soon = Instant::now() + linger;
+                if self.linger.deadline() > soon {
+                    self.linger.as_mut().reset(soon);
+                }
                 let waited = tokio::select! {
                     biased;
                     () = call(&self.shared) => false,

@@ -109,8 +109,10 @@ impl Slots {
         let now = self.milliseconds(Instant::now());
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         for slot in self.all.lock().values() {
-            let waited = now.saturating_sub(slot.since.load(Ordering::Relaxed));
-            if slot.is_waiting() && waited > patience {
+            // In this order: who waits has said before since when.
+            if slot.is_waiting()
+                && now.saturating_sub(slot.since.load(Ordering::Relaxed)) > patience
+            {
                 slot.tell(Err(Unavailable::Unwritable));
             }
         }

@@ -98,9 +98,12 @@ impl Writer {
 
     /// When there is something to write although nobody brings anything.
     fn due(&self) -> Option<Instant> {
+        if !self.backlog.is_empty() {
+            // The disk fails: what else is due waits for it, too.
+            return Some(Instant::now() + RETRY);
+        }
         let segment = self.segment.as_ref().map(|_| self.segment_ends);
-        let owed = (!self.backlog.is_empty()).then(|| Instant::now() + RETRY);
-        [segment, self.checkpoints.due(), owed]
+        [segment, self.checkpoints.due()]
             .into_iter()
             .flatten()
             .min()

@@ -19,7 +19,8 @@ thread_local! {
 
 /// Sees to it that `buffer` has room for `wanted` bytes more.
 pub(super) fn make_room(buffer: &mut BytesMut, wanted: usize) {
-    if buffer.capacity() == 0 {
+    // One that was read out to its end has its room yet, behind it.
+    if buffer.capacity() == 0 && !buffer.try_reclaim(1) {
         *buffer = FREE
             .with_borrow_mut(Vec::pop)
             .unwrap_or_else(|| BytesMut::with_capacity(USUAL));
@@ -29,7 +30,12 @@ pub(super) fn make_room(buffer: &mut BytesMut, wanted: usize) {
 
 /// Takes an empty buffer back.
 pub(super) fn give_back(buffer: &mut BytesMut) {
-    if !buffer.is_empty() || buffer.capacity() == 0 {
+    if !buffer.is_empty() {
+        return;
+    }
+    // All of its room again, also what was read out; nothing is allocated.
+    _ = buffer.try_reclaim(buffer.capacity() + 1);
+    if buffer.capacity() == 0 {
         return;
     }
     let buffer = std::mem::take(buffer);
@@ -42,6 +48,8 @@ pub(super) fn give_back(buffer: &mut BytesMut) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Buf;
+
     use super::*;
 
     #[test]
@@ -57,7 +65,17 @@ mod tests {
         assert_eq!(buffer.capacity(), 0);
         make_room(&mut buffer, USUAL);
         assert_eq!(buffer.as_ptr(), address);
+        // Read out to its last byte, which leaves no capacity in sight.
+        buffer.resize(buffer.capacity(), 0);
+        buffer.advance(buffer.len());
+        assert_eq!(buffer.capacity(), 0);
+        give_back(&mut buffer);
+        make_room(&mut buffer, USUAL);
+        assert_eq!(buffer.as_ptr(), address);
         make_room(&mut buffer, 2 * LARGEST);
+        buffer.resize(2 * LARGEST, 0);
+        buffer.advance(2 * LARGEST - 1);
+        buffer.clear();
         give_back(&mut buffer);
         make_room(&mut buffer, 1);
         assert!(buffer.capacity() <= LARGEST);
