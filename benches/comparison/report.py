@@ -4,8 +4,6 @@ import json
 import pathlib
 import statistics
 
-# What a ratio of 1 is worth keeping to, and whether more is better.
-MORE_IS_BETTER = {"tps", "per_second"}
 LABELS = {
     "tps": "transactions/s", "cpu_us": "CPU µs", "p50_us": "p50 µs", "p99_us": "p99 µs",
     "per_second": "connections/s", "seconds": "seconds", "cpu_s": "CPU s", "kib": "KiB",
@@ -36,21 +34,24 @@ def number(value, digits=None):
     return f"{value:,.{digits}f}"
 
 
-def markdown(cells):
-    """One table a kind of cell: hallpass's figures, and each as a ratio to the others'."""
+def markdown(cells, but=()):
+    """One table a kind of cell: hallpass's figures, and each as a ratio to the others'; without
+    some of the figures, and without some of the others."""
     parts = []
     for kind in dict.fromkeys(cell["kind"] for cell in cells):
         of_kind = [cell for cell in cells if cell["kind"] == kind]
-        parts.append(f"**{kind}**\n\n" + table(of_kind))
+        parts.append(f"**{kind}**\n\n" + table(of_kind, but))
     return "\n\n".join(parts)
 
 
-def table(cells):
+def table(cells, but=()):
     figures = list(dict.fromkeys(
         figure for cell in cells for turn in cell["rounds"] for figure in turn["hallpass"]
+        if figure not in but
     ))
     others = list(dict.fromkeys(
-        name for cell in cells for turn in cell["rounds"] for name in turn if name != "hallpass"
+        name for cell in cells for turn in cell["rounds"] for name in turn
+        if name != "hallpass" and name not in but
     ))
     columns, heads = [], []
     for figure in figures:

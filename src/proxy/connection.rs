@@ -58,13 +58,15 @@ pub async fn serve<S: Io, D: Dial>(
         deadline: Instant::now() + proxy.settings.handshake_timeout,
     };
     let span = tracing::info_span!("connection", connection_id = %arrival.id, %peer);
-    let opening = open(&proxy, socket, arrival, place).instrument(span.clone());
-    let Some(mut connection) = opening.await else {
+    // Boxed, as its end is: what they take on their way is not kept while the connection is idle.
+    let opening = Box::pin(open(&proxy, socket, arrival, place));
+    let Some(mut connection) = opening.instrument(span.clone()).await else {
         return;
     };
     // The hot path: it logs nothing, and so it carries no span.
     let reason = relay(&proxy, &mut connection).await;
-    end(&proxy, connection, reason).instrument(span).await;
+    let end = Box::pin(end(&proxy, connection, reason));
+    end.instrument(span).await;
 }
 
 /// Until one side, or the session, ends; the session's end may move meanwhile.
