@@ -1,3 +1,5 @@
+mod strangers;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;

@@ -1,0 +1,34 @@
+//! Who is no longer, or never was, somebody here.
+
+use std::convert::Infallible;
+
+use axum::body::Bytes;
+use futures_util::stream::once;
+
+use super::*;
+
+#[tokio::test]
+async fn who_holds_a_form_back_does_not_act_by_what_they_were_before() {
+    let site = Site::new();
+    site.account("zoe", "leads").await;
+    let id = site.world.submit("maya").await;
+    let path = format!("/requests/{id}");
+    let fields = [("name", "zoe"), ("password", PASSWORD)];
+    let cookie = site.post("/sign-in", "", &fields).await.cookie();
+    let page = site.get(&path, &cookie).await;
+    let (mark, version) = (page.hidden("mark"), page.hidden("version"));
+    let form = format!("mark={mark}&version={version}");
+    let control = Arc::clone(&site.world.control);
+    let held = once(async move {
+        let disabled = control.disable_account(&caller("ada"), "zoe", true).await;
+        disabled.unwrap();
+        Ok::<_, Infallible>(Bytes::from(form))
+    });
+    let request = Request::post(format!("{path}/approve"))
+        .header("cookie", cookie)
+        .header("sec-fetch-site", "same-origin");
+    let body = Body::from_stream(held);
+    let page = site.send(request.body(body).unwrap()).await;
+    assert_eq!(page.status, 401, "{}", page.text);
+    assert_eq!(site.state(id).await, RequestState::Pending);
+}
