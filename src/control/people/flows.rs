@@ -4,6 +4,7 @@
 //! is done for it. Nobody is turned away: whoever holds the most loses their oldest.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::guesses::network;
 use crate::identity::{Browser, OidcError, Vouched};
-use crate::secret::{Secret, hex, random, sha256};
+use crate::secret::{Secret, constant_time_eq, hex, random, sha256};
 
 /// How long a sign-in may take.
 const LONGEST: Duration = Duration::from_secs(900);
@@ -82,17 +83,28 @@ impl Flows {
         }
     }
 
-    /// Takes one of a browser, which ends it whatever comes of it.
-    pub(super) fn take_browser(&self, secret: &Secret) -> Option<Box<Browser>> {
+    /// Takes one of a browser that came back with this `state`, which ends it whatever comes of it.
+    /// With another it goes on: anybody can send a browser back.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn take_browser(
+        &self,
+        secret: &Secret,
+        state: &str,
+    ) -> Result<Box<Browser>, &'static str> {
         let mut flows = self.0.lock();
-        let key = key(secret);
-        let begun = flows.get(&key).filter(|begun| begun.goes_on())?;
-        if !matches!(begun.flow, Flow::Browser(_)) {
-            return None;
-        }
-        match flows.remove(&key)?.flow {
-            Flow::Browser(begun) => Some(begun),
-            _ => None,
+        let begun = match flows.entry(key(secret)) {
+            Entry::Occupied(begun) if begun.get().goes_on() => begun,
+            _ => return Err("it was not begun"),
+        };
+        match &begun.get().flow {
+            Flow::Browser(browser) if !same(&browser.state, state) => Err("the state differs"),
+            Flow::Browser(_) => match begun.remove().flow {
+                Flow::Browser(browser) => Ok(browser),
+                _ => Err("it was not begun"),
+            },
+            _ => Err("it was not begun"),
         }
     }
 
@@ -153,6 +165,10 @@ fn make_room(flows: &mut HashMap<[u8; 32], Begun>, from: IpAddr) {
     let theirs = flows.iter().filter(|(_, it)| Some(it.from) == greedy);
     let oldest = theirs.min_by_key(|(_, it)| it.at).map(|(key, _)| *key);
     oldest.map(|key| flows.remove(&key));
+}
+
+fn same(state: &Secret, given: &str) -> bool {
+    constant_time_eq(state.expose().as_bytes(), given.as_bytes())
 }
 
 /// Secrets are looked up by their hash, so that the time it takes tells nothing of them.

@@ -137,3 +137,18 @@ async fn who_holds_a_body_back_does_not_act_by_what_they_were_before() {
         assert_eq!(all.unwrap().len(), 0);
     }
 }
+
+#[tokio::test]
+async fn another_sites_page_begins_no_sign_in_and_its_visitors_do_not_wait() {
+    let api = Api::new();
+    for path in ["login/oidc", "token/exchange"] {
+        for _ in 0..40 {
+            let mut request = request("x", "POST", path, "");
+            let site = "cross-site".parse().unwrap();
+            request.headers_mut().insert("sec-fetch-site", site);
+            assert_eq!(api.send(request).await.status, 403, "{path}");
+        }
+    }
+    let reply = api.call("maya", "GET", "whoami", "").await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}

@@ -32,3 +32,16 @@ async fn who_holds_a_form_back_does_not_act_by_what_they_were_before() {
     assert_eq!(page.status, 401, "{}", page.text);
     assert_eq!(site.state(id).await, RequestState::Pending);
 }
+
+#[tokio::test]
+async fn another_sites_page_cannot_have_its_visitors_wait_here() {
+    let site = Site::new();
+    for _ in 0..40 {
+        let page = site.get("/sign-in/callback?state=x&code=y", "").await;
+        assert_eq!(page.status, 401, "{}", page.text);
+        let picture = Request::get("/sign-in/provider").header("sec-fetch-mode", "no-cors");
+        let page = site.send(picture.body(Body::empty()).unwrap()).await;
+        assert_eq!(page.status, 403, "{}", page.text);
+    }
+    assert_eq!(site.get("/", &cookie("dana")).await.status, 200);
+}
