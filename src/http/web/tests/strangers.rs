@@ -1,4 +1,4 @@
-//! Who is no longer, or never was, somebody here.
+//! Who is no longer, or never was, somebody here, and who stands for somebody.
 
 use std::convert::Infallible;
 
@@ -44,4 +44,19 @@ async fn another_sites_page_cannot_have_its_visitors_wait_here() {
         assert_eq!(page.status, 403, "{}", page.text);
     }
     assert_eq!(site.get("/", &cookie("dana")).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_decides_for_another_sees_what_the_request_opens() {
+    let site = Site::new();
+    let id = site.world.submit("maya").await;
+    let control = &site.world.control;
+    let until = site.world.clock.now() + crate::control::testing::HOUR;
+    let omar = "omar".parse().unwrap();
+    let made = control.delegate(&caller("dana"), &omar, until).await;
+    made.unwrap();
+    let page = site.get(&format!("/requests/{id}"), &cookie("omar")).await;
+    assert!(page.text.contains(">Approve<"), "{}", page.text);
+    let place = "<dt>Where</dt><dd>production";
+    assert!(page.text.contains(place), "{}", page.text);
 }
