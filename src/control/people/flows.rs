@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,14 +157,33 @@ fn make_room(flows: &mut HashMap<[u8; 32], Begun>, from: IpAddr) {
     let greedy = match counts.get(&from) {
         Some(count) if *count >= OF_ADDRESS => Some(from),
         _ if flows.len() < FLOWS => None,
-        _ => counts
-            .into_iter()
-            .max_by_key(|(_, count)| *count)
-            .map(|(address, _)| address),
+        _ => greediest(flows, &counts),
     };
     let theirs = flows.iter().filter(|(_, it)| Some(it.from) == greedy);
     let oldest = theirs.min_by_key(|(_, it)| it.at).map(|(key, _)| *key);
     oldest.map(|key| flows.remove(&key));
+}
+
+/// The network with the most sign-ins; of several, the one in the neighbourhood with the most, then
+/// the one that began the newest: those who have waited longest are the least likely to crowd.
+fn greediest(flows: &HashMap<[u8; 32], Begun>, counts: &HashMap<IpAddr, usize>) -> Option<IpAddr> {
+    let mut around: HashMap<IpAddr, usize> = HashMap::new();
+    for begun in flows.values() {
+        *around.entry(neighbourhood(begun.from)).or_default() += 1;
+    }
+    let rank = |begun: &&Begun| {
+        let near = around.get(&neighbourhood(begun.from));
+        (counts.get(&begun.from), near, begun.at)
+    };
+    flows.values().max_by_key(rank).map(|begun| begun.from)
+}
+
+/// What is often one owner's: a /24 of IPv4, a /48 of IPv6.
+fn neighbourhood(network: IpAddr) -> IpAddr {
+    match network {
+        IpAddr::V4(address) => Ipv4Addr::from(u32::from(address) & !0xFF).into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 80 << 80).into(),
+    }
 }
 
 fn same(state: &Secret, given: &str) -> bool {
@@ -209,6 +228,20 @@ mod tests {
                 tokio::time::advance(Duration::from_millis(1)).await;
                 flows.place(address(stranger)).keep(device).unwrap();
             }
+        }
+        assert!(flows.device(&honest).is_some());
+        assert_eq!(flows.0.lock().len(), FLOWS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn among_addresses_with_one_each_the_crowd_makes_room() {
+        let flows = Flows::default();
+        let honest = flows.place(address(1)).keep(device).unwrap();
+        for stranger in 0..3 * FLOWS as u128 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            // Each from a /64 of its own, of one /48.
+            let from = Ipv6Addr::from((0x2001_0db8_u128 << 96) | (stranger << 64));
+            flows.place(Some(from.into())).keep(device).unwrap();
         }
         assert!(flows.device(&honest).is_some());
         assert_eq!(flows.0.lock().len(), FLOWS);
