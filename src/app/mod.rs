@@ -99,6 +99,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    if config.is_behind_proxy() {
+        tracing::warn!(
+            "people reach the API through a TLS proxy (notify.link_base, api.tls, api.listen): limits per address count all of them as one"
+        );
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;

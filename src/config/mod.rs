@@ -293,6 +293,13 @@ pub enum UpstreamTls {
 }
 
 impl Config {
+    /// Whether people reach the API through another's TLS on this machine: then all have one address.
+    pub fn is_behind_proxy(&self) -> bool {
+        let notify = self.notify.as_ref();
+        let is_tls = notify.is_some_and(|notify| notify.link_base.scheme() == "https");
+        is_tls && self.api.tls == ListenerTls::Off && self.api.listen.ip().is_loopback()
+    }
+
     /// Reads the configuration at `path`, the files and the environment variables that it names.
     ///
     /// # Errors

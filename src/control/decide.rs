@@ -43,6 +43,7 @@ impl Control {
         self.check_length(&old, duration)?;
         let Some(by) = voted.approved_by() else {
             let change = Change::moves(voted.clone(), act(now, stage_approved(&voted)));
+            self.must_be_known(caller)?;
             let control = Arc::clone(self);
             to_the_end(async move { control.move_request(change).await }).await?;
             return Ok((self.full_status(false, voted), None));
@@ -57,6 +58,7 @@ impl Control {
             review: None,
             acts: vec![act(now, approved(&request, &opened))],
         };
+        self.must_be_known(caller)?;
         let control = Arc::clone(self);
         to_the_end(async move { control.open(change).await }).await?;
         let session = self.session_status(opened);
@@ -135,9 +137,18 @@ impl Control {
         });
         let new = new.map_err(|it| it.map_or_else(|| not_theirs(&old, None), Error::from))?;
         let change = Change::moves(new.clone(), denied(&new, now));
+        self.must_be_known(caller)?;
         let control = Arc::clone(self);
         to_the_end(async move { control.move_request(change).await }).await?;
         Ok(self.full_status(false, new))
+    }
+
+    /// Who was disabled or left since they called decides nothing any more.
+    fn must_be_known(&self, caller: &Caller) -> Result<(), Error> {
+        match self.known().contains_key(&caller.name) {
+            true => Ok(()),
+            false => Err(Error::Forbidden("nobody is known by your name".to_owned())),
+        }
     }
 
     /// What was fine when it was asked for may not be under the rules of today.

@@ -81,6 +81,11 @@ impl Control {
         targets
     }
 
+    /// What a request opens, for whoever may see the request: also by others' powers.
+    pub fn target_of(&self, request: &AccessRequest) -> Option<Target> {
+        self.rules.load().targets.get(&request.target).cloned()
+    }
+
     /// The request, if `caller` may see it.
     ///
     /// # Errors

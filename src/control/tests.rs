@@ -539,3 +539,17 @@ async fn targets_are_listed_for_those_who_may_use_them() {
     assert_eq!(names("dana"), [("orders-ro".into(), false, true)]);
     assert_eq!(names("sam"), []);
 }
+
+#[tokio::test]
+async fn who_is_no_longer_known_when_they_decide_decides_nothing() {
+    let world = World::new();
+    let request = world.submit("maya").await;
+    let mut gone = caller("dana");
+    gone.principal.name = "zoe".parse().unwrap();
+    let control = &world.control;
+    let approved = control.approve(&gone, request, None).await;
+    assert!(matches!(approved, Err(Error::Forbidden(_))), "{approved:?}");
+    let denied = control.deny(&gone, request, "no").await;
+    assert!(matches!(denied, Err(Error::Forbidden(_))), "{denied:?}");
+    control.deny(&caller("dana"), request, "no").await.unwrap();
+}

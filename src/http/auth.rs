@@ -55,6 +55,22 @@ impl FromRequestParts<ApiState> for Bearer {
     }
 }
 
+/// A call that no other site's page makes: one that a browser would let any page send, and which
+/// counts with the guesses of whoever looks at that page.
+pub(super) struct NotForeign;
+
+impl<S: Send + Sync> FromRequestParts<S> for NotForeign {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let site = parts.headers.get("sec-fetch-site");
+        match site.is_none_or(|site| site == "same-origin" || site == "none") {
+            true => Ok(Self),
+            false => Err(Rejection::forbidden("another site's page made this call")),
+        }
+    }
+}
+
 /// The address that was dialled from.
 pub(super) struct Peer(pub(super) IpAddr);
 

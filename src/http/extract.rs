@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
 use super::problem::Rejection;
@@ -35,6 +36,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         }
         parse(&body).map(Self)
     }
+}
+
+/// Waits for the whole body before anything looks at who sends it: otherwise, who holds back the
+/// end of a body would act by what they were when it began.
+pub(super) async fn whole(request: Request, next: Next) -> Result<Response, Rejection> {
+    let (parts, body) = request.into_parts();
+    let body = Bytes::from_request(Request::new(body), &())
+        .await
+        .map_err(|error| unread(error.into_response().status()))?;
+    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -39,6 +39,9 @@ fn load_notify(text: &str) -> Result<Config, ConfigErrors> {
 fn people_are_told_where_the_file_says() {
     let config = load_notify(NOTIFY).unwrap();
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert!(config.is_behind_proxy());
+    let plain = NOTIFY.replace("link_base = \"https:", "link_base = \"http:");
+    assert!(!load_notify(&plain).unwrap().is_behind_proxy());
     let notify = config.notify.unwrap();
     let slack = notify.slack.unwrap();
     assert_eq!(slack.api.as_str(), "https://slack.com/api");

@@ -4,7 +4,8 @@
 //! is done for it. Nobody is turned away: whoever holds the most loses their oldest.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::guesses::network;
 use crate::identity::{Browser, OidcError, Vouched};
-use crate::secret::{Secret, hex, random, sha256};
+use crate::secret::{Secret, constant_time_eq, hex, random, sha256};
 
 /// How long a sign-in may take.
 const LONGEST: Duration = Duration::from_secs(900);
@@ -82,17 +83,28 @@ impl Flows {
         }
     }
 
-    /// Takes one of a browser, which ends it whatever comes of it.
-    pub(super) fn take_browser(&self, secret: &Secret) -> Option<Box<Browser>> {
+    /// Takes one of a browser that came back with this `state`, which ends it whatever comes of it.
+    /// With another it goes on: anybody can send a browser back.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn take_browser(
+        &self,
+        secret: &Secret,
+        state: &str,
+    ) -> Result<Box<Browser>, &'static str> {
         let mut flows = self.0.lock();
-        let key = key(secret);
-        let begun = flows.get(&key).filter(|begun| begun.goes_on())?;
-        if !matches!(begun.flow, Flow::Browser(_)) {
-            return None;
-        }
-        match flows.remove(&key)?.flow {
-            Flow::Browser(begun) => Some(begun),
-            _ => None,
+        let begun = match flows.entry(key(secret)) {
+            Entry::Occupied(begun) if begun.get().goes_on() => begun,
+            _ => return Err("it was not begun"),
+        };
+        match &begun.get().flow {
+            Flow::Browser(browser) if !same(&browser.state, state) => Err("the state differs"),
+            Flow::Browser(_) => match begun.remove().flow {
+                Flow::Browser(browser) => Ok(browser),
+                _ => Err("it was not begun"),
+            },
+            _ => Err("it was not begun"),
         }
     }
 
@@ -145,14 +157,37 @@ fn make_room(flows: &mut HashMap<[u8; 32], Begun>, from: IpAddr) {
     let greedy = match counts.get(&from) {
         Some(count) if *count >= OF_ADDRESS => Some(from),
         _ if flows.len() < FLOWS => None,
-        _ => counts
-            .into_iter()
-            .max_by_key(|(_, count)| *count)
-            .map(|(address, _)| address),
+        _ => greediest(flows, &counts),
     };
     let theirs = flows.iter().filter(|(_, it)| Some(it.from) == greedy);
     let oldest = theirs.min_by_key(|(_, it)| it.at).map(|(key, _)| *key);
     oldest.map(|key| flows.remove(&key));
+}
+
+/// The network with the most sign-ins; of several, the one in the neighbourhood with the most, then
+/// the one that began the newest: those who have waited longest are the least likely to crowd.
+fn greediest(flows: &HashMap<[u8; 32], Begun>, counts: &HashMap<IpAddr, usize>) -> Option<IpAddr> {
+    let mut around: HashMap<IpAddr, usize> = HashMap::new();
+    for begun in flows.values() {
+        *around.entry(neighbourhood(begun.from)).or_default() += 1;
+    }
+    let rank = |begun: &&Begun| {
+        let near = around.get(&neighbourhood(begun.from));
+        (counts.get(&begun.from), near, begun.at)
+    };
+    flows.values().max_by_key(rank).map(|begun| begun.from)
+}
+
+/// What is often one owner's: a /24 of IPv4, a /48 of IPv6.
+fn neighbourhood(network: IpAddr) -> IpAddr {
+    match network {
+        IpAddr::V4(address) => Ipv4Addr::from(u32::from(address) & !0xFF).into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 80 << 80).into(),
+    }
+}
+
+fn same(state: &Secret, given: &str) -> bool {
+    constant_time_eq(state.expose().as_bytes(), given.as_bytes())
 }
 
 /// Secrets are looked up by their hash, so that the time it takes tells nothing of them.
@@ -193,6 +228,20 @@ mod tests {
                 tokio::time::advance(Duration::from_millis(1)).await;
                 flows.place(address(stranger)).keep(device).unwrap();
             }
+        }
+        assert!(flows.device(&honest).is_some());
+        assert_eq!(flows.0.lock().len(), FLOWS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn among_addresses_with_one_each_the_crowd_makes_room() {
+        let flows = Flows::default();
+        let honest = flows.place(address(1)).keep(device).unwrap();
+        for stranger in 0..3 * FLOWS as u128 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            // Each from a /64 of its own, of one /48.
+            let from = Ipv6Addr::from((0x2001_0db8_u128 << 96) | (stranger << 64));
+            flows.place(Some(from.into())).keep(device).unwrap();
         }
         assert!(flows.device(&honest).is_some());
         assert_eq!(flows.0.lock().len(), FLOWS);

@@ -15,7 +15,7 @@ use super::sign_in::signed_in;
 use super::tokens::Made;
 use crate::access::{Account, AccountKind, PrincipalName, TokenOrigin};
 use crate::identity::{Oidc, OidcError, Vouched};
-use crate::secret::{Secret, constant_time_eq};
+use crate::secret::Secret;
 use crate::store::{NewToken, StoreError};
 
 /// A sign-in that has begun.
@@ -125,12 +125,10 @@ impl Control {
         code: &str,
         address: Option<IpAddr>,
     ) -> Result<Made, Error> {
-        let Some(begun) = self.flows.take_browser(flow) else {
-            return Err(self.not_vouched(None, "it was not begun", address).await);
+        let begun = match self.flows.take_browser(flow, state) {
+            Ok(begun) => begun,
+            Err(reason) => return Err(self.not_vouched(None, reason, address).await),
         };
-        if !constant_time_eq(begun.state.expose().as_bytes(), state.as_bytes()) {
-            return Err(self.not_vouched(None, "the state differs", address).await);
-        }
         let vouched = self.oidc()?.finish_browser(*begun, code).await;
         self.take(vouched, address).await
     }

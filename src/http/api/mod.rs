@@ -47,6 +47,7 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::extract::whole;
 use super::once::once;
 use super::problem::{Rejection, uniform};
 use super::throttle::Throttle;
@@ -109,6 +110,7 @@ pub fn router(parts: ApiParts) -> Router {
     // From the inside out: the last one sees the request first.
     routes
         .layer(from_fn_with_state(state.clone(), once))
+        .layer(from_fn(whole))
         .with_state(state)
         .layer(RequestBodyLimitLayer::new(BODY))
         .layer(TimeoutLayer::with_status_code(

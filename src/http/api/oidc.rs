@@ -8,7 +8,7 @@ use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::super::auth::Peer;
+use super::super::auth::{NotForeign, Peer};
 use super::super::extract::Json;
 use super::super::problem::Rejection;
 use super::super::types::{
@@ -38,6 +38,7 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 )]
 pub(super) async fn begin(
     State(state): State<ApiState>,
+    _: NotForeign,
     Peer(peer): Peer,
     Json(BeginOidc { redirect_uri }): Json<BeginOidc>,
 ) -> Result<Answer<OidcBegun>, Rejection> {
@@ -100,6 +101,7 @@ pub(super) async fn finish(
 )]
 pub(super) async fn exchange(
     State(state): State<ApiState>,
+    _: NotForeign,
     Peer(peer): Peer,
     form: Result<Form<TokenExchange>, FormRejection>,
 ) -> Result<Answer<Exchanged>, Rejection> {

@@ -19,14 +19,34 @@ pub(super) enum Cookie {
 }
 
 impl Cookie {
-    /// Its name. That of what only TLS may carry begins so that no other host, and nobody who
-    /// answers in our place without TLS, can set it.
-    fn name(self, secure: bool) -> &'static str {
-        match (self, secure) {
-            (Self::Session, true) => "__Host-hallpass",
-            (Self::Session, false) => "hallpass",
-            (Self::Flow, true) => "__Host-hallpass-flow",
-            (Self::Flow, false) => "hallpass-flow",
+    /// Its name. That of what only TLS may carry begins so that nobody who answers in our place
+    /// without TLS can set it and, where the whole host is ours, no other host either.
+    fn name(self, guard: Guard) -> String {
+        let name = match self {
+            Self::Session => "hallpass",
+            Self::Flow => "hallpass-flow",
+        };
+        format!("{}{name}", guard.prefix())
+    }
+}
+
+/// What a browser sees to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// Nothing: there is no TLS.
+    Nothing,
+    /// TLS alone; for a part of a host, whose other applications do not get it.
+    Secure,
+    /// TLS, and that this very host set it.
+    Host,
+}
+
+impl Guard {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::Secure => "__Secure-",
+            Self::Host => "__Host-",
         }
     }
 }
@@ -34,7 +54,7 @@ impl Cookie {
 impl Web {
     /// What the browser kept.
     pub(super) fn kept(&self, parts: &Parts, cookie: Cookie) -> Option<Secret> {
-        let name = cookie.name(self.is_secure());
+        let name = cookie.name(self.guard());
         let headers = parts.headers.get_all(COOKIE).iter();
         let mut pairs = headers
             .filter_map(|header| header.to_str().ok())
@@ -55,11 +75,25 @@ impl Web {
         self.set(cookie, "", 0)
     }
 
+    /// `__Host-` demands the path of the whole host.
+    fn guard(&self) -> Guard {
+        match (self.is_secure(), self.prefix().is_empty()) {
+            (false, _) => Guard::Nothing,
+            (true, false) => Guard::Secure,
+            (true, true) => Guard::Host,
+        }
+    }
+
     fn set(&self, cookie: Cookie, value: &str, age: u64) -> HeaderValue {
-        let secure = self.is_secure();
-        let name = cookie.name(secure);
-        let only = if secure { "; Secure" } else { "" };
-        let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{only}");
+        let (guard, path) = (self.guard(), self.prefix());
+        let name = cookie.name(guard);
+        let only = if guard == Guard::Nothing {
+            ""
+        } else {
+            "; Secure"
+        };
+        let text =
+            format!("{name}={value}; Path={path}/; Max-Age={age}; HttpOnly; SameSite=Lax{only}");
         let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
         value.set_sensitive(true);
         value

@@ -24,7 +24,7 @@ struct Whole {
     status: RequestStatus,
     /// What it became.
     session: Option<Session>,
-    /// What it opens, if the visitor may have anything to do with it now.
+    /// What it opens, if it is still there.
     target: Option<Target>,
     /// What is left of a broken glass.
     review: Option<Review>,
@@ -76,8 +76,7 @@ async fn whole(web: &Web, visitor: &Visitor, id: RequestId) -> Result<Whole, Err
         (Some(session), RequestKind::BreakGlass) => control.review(caller, session.id).await.ok(),
         _ => None,
     };
-    let mut targets = control.targets(caller).into_iter().map(|it| it.target);
-    let target = targets.find(|it| it.name == request.target);
+    let target = control.target_of(request);
     let of = (
         Some(request.requester.clone()),
         Some(request.target.clone()),

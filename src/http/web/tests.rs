@@ -1,3 +1,5 @@
+mod strangers;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -376,11 +378,11 @@ async fn behind_tls_the_cookie_is_for_tls_alone_and_links_begin_as_people_reach_
     assert_eq!(page.location(), "/db/", "and never elsewhere");
     let set = page.headers["set-cookie"].to_str().unwrap();
     assert!(
-        set.starts_with("__Host-hallpass=") && set.ends_with("; Secure"),
+        set.starts_with("__Secure-hallpass=") && set.ends_with("; Secure"),
         "{set}"
     );
     assert!(
-        set.contains("; Path=/;") && !set.contains("Domain"),
+        set.contains("; Path=/db/;") && !set.contains("Domain"),
         "{set}"
     );
     let page = site.get("/", &page.cookie()).await;

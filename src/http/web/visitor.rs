@@ -68,8 +68,9 @@ impl FromRequest<Web> for Posted {
 
     async fn from_request(request: Request, web: &Web) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let visitor = Visitor::from_request_parts(&mut parts, web).await?;
+        // First the form: who holds it back must not act by what they were before it came.
         let fields = Fields::read(body).await;
+        let visitor = Visitor::from_request_parts(&mut parts, web).await?;
         let given = fields.text("mark").as_bytes();
         if !constant_time_eq(given, visitor.mark().as_bytes()) {
             let problem = "the form is not one of this sign-in: open the page again";

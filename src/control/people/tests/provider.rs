@@ -195,7 +195,6 @@ async fn an_administrator_lets_go_of_a_name_for_the_next_whom_the_provider_calls
 #[tokio::test]
 async fn a_flow_is_ended_by_who_began_it_with_the_state_that_it_has() {
     let (world, provider) = with_provider().await;
-    *provider.token.lock() = provider.signed(&provider.claims());
     let control = &world.control;
     let begun = control
         .begin_browser("http://127.0.0.1:1/", None)
@@ -206,6 +205,14 @@ async fn a_flow_is_ended_by_who_began_it_with_the_state_that_it_has() {
     assert!(is_refused(&refused));
     let refused = control.finish_browser(&begun.flow, "x", "code", peer());
     assert!(is_refused(&refused.await));
+    // Whoever sent the browser back with that ended nothing.
+    let address = reqwest::Url::parse(&begun.address).unwrap();
+    let query: HashMap<_, _> = address.query_pairs().into_owned().collect();
+    let mut claims = provider.claims();
+    claims["nonce"] = json!(query["nonce"]);
+    *provider.token.lock() = provider.signed(&claims);
+    let made = control.finish_browser(&begun.flow, &query["state"], "code", peer());
+    assert_eq!(made.await.unwrap().token.owner.as_str(), "zoe");
     let elsewhere = control
         .begin_browser("https://evil.example.com/", None)
         .await;

@@ -107,3 +107,48 @@ async fn a_job_sends_its_token_as_a_form_and_nobody_s_job_gets_none() {
         assert_eq!(api.send(form(wrong)).await.status, 400);
     }
 }
+
+#[tokio::test]
+async fn who_holds_a_body_back_does_not_act_by_what_they_were_before() {
+    for key in [false, true] {
+        let api = Api::new();
+        let new = r#"{"name":"zoe","groups":["engineers"]}"#;
+        let added = api.call("ada", "POST", "accounts", new).await;
+        let code = added.body["setup_code"].as_str().unwrap();
+        let login =
+            json!({"name": "zoe", "password": code, "new_password": "correct horse battery"});
+        let login = login.to_string();
+        let made = api.call("nobody", "POST", "login", &login).await;
+        let token = made.body["token"].as_str().unwrap();
+        let control = Arc::clone(&api.world.control);
+        let held = futures_util::stream::once(async move {
+            let disabled = control.disable_account(&caller("ada"), "zoe", true).await;
+            disabled.unwrap();
+            Ok::<_, std::convert::Infallible>(SUBMIT)
+        });
+        let mut request = request(token, "POST", "requests", Body::from_stream(held));
+        if key {
+            let key = "once-1".parse().unwrap();
+            request.headers_mut().insert("idempotency-key", key);
+        }
+        let reply = api.send(request).await;
+        assert_eq!(reply.status, 401, "{key}: {}", reply.body);
+        let all = api.world.control.requests(&caller("dana"), false).await;
+        assert_eq!(all.unwrap().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn another_sites_page_begins_no_sign_in_and_its_visitors_do_not_wait() {
+    let api = Api::new();
+    for path in ["login/oidc", "token/exchange"] {
+        for _ in 0..40 {
+            let mut request = request("x", "POST", path, "");
+            let site = "cross-site".parse().unwrap();
+            request.headers_mut().insert("sec-fetch-site", site);
+            assert_eq!(api.send(request).await.status, 403, "{path}");
+        }
+    }
+    let reply = api.call("maya", "GET", "whoami", "").await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
