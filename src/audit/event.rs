@@ -366,7 +366,7 @@ pub enum Event {
     },
     /// More did not get in from one address than are recorded each for itself.
     SignInsFailed {
-        /// The address.
+        /// The address; `others`, if there are too many to be told apart.
         peer: String,
         /// How many, since the last record of one.
         count: u64,

@@ -62,6 +62,15 @@ impl Head {
     }
 }
 
+/// Text without a last character that is cut, which would make all of it unreadable in the record;
+/// what is no text stays as it is.
+fn whole_characters(data: &[u8]) -> &[u8] {
+    match std::str::from_utf8(data) {
+        Err(cut) if cut.error_len().is_none() => data.get(..cut.valid_up_to()).unwrap_or(data),
+        _ => data,
+    }
+}
+
 impl Tracker {
     /// Takes the header of a long message, once the part behind it is there. 0: it is not yet.
     pub(super) fn begin_long(&mut self, header: Header, rest: &[u8]) -> Result<usize, Violation> {
@@ -108,6 +117,11 @@ impl Tracker {
             return 0;
         }
         let data = rest.get(..take).unwrap_or(rest);
+        let data = if take < left {
+            whole_characters(data)
+        } else {
+            data
+        };
         long.hash.update(data);
         long.left -= data.len() as u64;
         long.parts += 1;
@@ -168,5 +182,20 @@ impl Tracker {
                 self.bind_recorded(portal, (bound_to, definition), statement, now, facts);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_text_ends_with_a_whole_character() {
+        let text = "é€𝄞".as_bytes();
+        let whole: Vec<usize> = (0..=text.len())
+            .map(|end| whole_characters(&text[..end]).len())
+            .collect();
+        assert_eq!(whole, [0, 0, 2, 2, 2, 5, 5, 5, 5, 9]);
+        assert_eq!(whole_characters(b"\xff\x00\xc3"), b"\xff\x00\xc3");
     }
 }
