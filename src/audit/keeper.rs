@@ -22,8 +22,8 @@ use crate::telemetry::Metrics;
 
 /// How often it looks.
 const PACE: Duration = Duration::from_secs(1);
-/// Records a second at which the log counts as busy: then sealing waits, for it takes about as much
-/// of the processors as recording.
+/// Records a second at which the log counts as busy: then sealing waits, for it takes the processors
+/// from those who record.
 const BUSY: u64 = 2_000;
 /// Complete segments that may wait to be sealed while the log is busy: a start reads all of them.
 const MOST_WAITING: usize = 4;
