@@ -7,7 +7,7 @@ use std::io::Write;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Event, Origin, Text};
+use super::{CommandResult, Event, Origin, Text};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -31,6 +31,13 @@ fn json(value: &impl Serialize, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("events are plain data, and a Vec takes every byte");
 }
 
+/// A key, with what stands around it.
+macro_rules! key {
+    ($key:literal) => {
+        concat!(",\"", $key, "\":")
+    };
+}
+
 /// Appends a record of a statement's start or end; `None` if it is another.
 fn statement(at: Timestamp, event: &Event, out: &mut Vec<u8>) -> Option<()> {
     let mut fields = Fields(out);
@@ -49,22 +56,22 @@ fn statement(at: Timestamp, event: &Event, out: &mut Vec<u8>) -> Option<()> {
             function,
             parts,
         } => {
-            fields.open(at, "statement_started", origin);
-            fields.number("statement", *statement);
-            fields.value("kind", kind);
-            fields.text("name", name.as_ref());
-            fields.text("portal", portal.as_ref());
+            fields.open(at, b"\",\"type\":\"statement_started\",", origin);
+            fields.number(key!("statement"), *statement);
+            fields.label(key!("kind"), kind.label());
+            fields.text(key!("name"), name.as_ref());
+            fields.text(key!("portal"), portal.as_ref());
             if !types.is_empty() {
-                fields.value("types", types);
+                fields.value(key!("types"), types);
             }
-            fields.text("sql", sql.as_ref());
-            fields.some("prepared", *prepared);
-            fields.some("bound", *bound);
+            fields.text(key!("sql"), sql.as_ref());
+            fields.some(key!("prepared"), *prepared);
+            fields.some(key!("bound"), *bound);
             if !parameters.is_empty() {
-                fields.value("parameters", parameters);
+                fields.value(key!("parameters"), parameters);
             }
-            fields.some("function", function.map(u64::from));
-            fields.some("parts", (*parts > 0).then_some(*parts));
+            fields.some(key!("function"), function.map(u64::from));
+            fields.some(key!("parts"), (*parts > 0).then_some(*parts));
         }
         Event::StatementFinished {
             origin,
@@ -77,21 +84,19 @@ fn statement(at: Timestamp, event: &Event, out: &mut Vec<u8>) -> Option<()> {
             copies,
             microseconds,
         } => {
-            fields.open(at, "statement_finished", origin);
-            fields.number("statement", *statement);
-            fields.value("outcome", outcome);
-            if !results.is_empty() {
-                fields.value("results", results);
-            }
+            fields.open(at, b"\",\"type\":\"statement_finished\",", origin);
+            fields.number(key!("statement"), *statement);
+            fields.label(key!("outcome"), outcome.label());
+            fields.results(key!("results"), results);
             if let Some(sqlstate) = sqlstate {
-                fields.value("sqlstate", sqlstate);
+                fields.value(key!("sqlstate"), sqlstate);
             }
-            fields.number("rows", *rows);
-            fields.number("bytes", *bytes);
+            fields.number(key!("rows"), *rows);
+            fields.number(key!("bytes"), *bytes);
             if !copies.is_empty() {
-                fields.value("copies", copies);
+                fields.value(key!("copies"), copies);
             }
-            fields.number("microseconds", *microseconds);
+            fields.number(key!("microseconds"), *microseconds);
         }
         _ => return None,
     }
@@ -99,32 +104,34 @@ fn statement(at: Timestamp, event: &Event, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// A JSON object's fields, behind the first.
+/// A JSON object's fields, behind the first. Keys are as [`key!`] writes them.
 struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Fields<'_> {
-    fn open(&mut self, at: Timestamp, kind: &str, origin: &Origin) {
-        self.0.extend_from_slice(b"\"at\":\"");
+    fn open(&mut self, at: Timestamp, kind: &[u8], origin: &Origin) {
+        self.put(b"\"at\":\"");
         timestamp(at, self.0);
-        self.0.extend_from_slice(b"\",\"type\":\"");
-        self.0.extend_from_slice(kind.as_bytes());
-        self.0.extend_from_slice(b"\",");
-        self.0.extend_from_slice(origin.fields());
+        self.put(kind);
+        self.put(origin.fields());
     }
 
-    fn key(&mut self, key: &str) {
-        self.0.extend_from_slice(b",\"");
-        self.0.extend_from_slice(key.as_bytes());
-        self.0.extend_from_slice(b"\":");
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
     }
 
     fn value(&mut self, key: &str, value: &impl Serialize) {
-        self.key(key);
+        self.put(key.as_bytes());
         json(value, self.0);
     }
 
+    /// A word of ours, which needs no escapes.
+    fn label(&mut self, key: &str, label: &str) {
+        self.put(key.as_bytes());
+        self.quoted(label.as_bytes());
+    }
+
     fn number(&mut self, key: &str, number: u64) {
-        self.key(key);
+        self.put(key.as_bytes());
         decimal(number, self.0);
     }
 
@@ -136,9 +143,45 @@ impl Fields<'_> {
 
     fn text(&mut self, key: &str, text: Option<&Text>) {
         if let Some(text) = text {
-            self.value(key, text);
+            self.put(key.as_bytes());
+            self.string(text);
         }
     }
+
+    fn results(&mut self, key: &str, results: &[CommandResult]) {
+        if results.is_empty() {
+            return;
+        }
+        self.put(key.as_bytes());
+        for (i, result) in results.iter().enumerate() {
+            self.put(if i == 0 { b"[{\"tag\":" } else { b",{\"tag\":" });
+            self.string(&result.tag);
+            self.put(b"}");
+        }
+        self.put(b"]");
+    }
+
+    fn string(&mut self, text: &Text) {
+        match is_plain(&text.0) {
+            true => self.quoted(&text.0),
+            false => json(text, self.0),
+        }
+    }
+
+    fn quoted(&mut self, bytes: &[u8]) {
+        self.0.reserve(bytes.len() + 2);
+        self.put(b"\"");
+        self.put(bytes);
+        self.put(b"\"");
+    }
+}
+
+/// Whether bytes are ASCII that JSON takes as it is.
+fn is_plain(bytes: &[u8]) -> bool {
+    // Without a way out, so that it is done many bytes at a time.
+    bytes.iter().fold(true, |plain, byte| {
+        plain & matches!(byte, b' '..=b'~') & (*byte != b'"') & (*byte != b'\\')
+    })
 }
 
 thread_local! {
@@ -207,7 +250,7 @@ mod tests {
     use proptest::option;
     use proptest::prelude::*;
 
-    use super::super::{CommandResult, Copy, CopyDirection, Outcome, Parameter, StatementKind};
+    use super::super::{Copy, CopyDirection, Outcome, Parameter, StatementKind};
     use super::*;
     use crate::access::{ConnectionId, SessionId};
 

@@ -44,18 +44,21 @@ impl Slot {
 
     /// The answer, once.
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), Unavailable>> {
-        self.waker.register(cx.waker());
-        match self.state.load(Ordering::Acquire) {
-            WAITING => return Poll::Pending,
+        let mut state = self.state.load(Ordering::Acquire);
+        if state == WAITING {
+            self.waker.register(cx.waker());
+            state = self.state.load(Ordering::Acquire);
+        }
+        match state {
+            WAITING => Poll::Pending,
             MADE => {
                 self.state.store(FREE, Ordering::Release);
-                return Poll::Ready(Ok(()));
+                Poll::Ready(Ok(()))
             }
-            _ => {}
+            // A refusal stays: what it is about may lie in the queue yet, and must not be taken
+            // for what comes next.
+            _ => Poll::Ready(Err(Unavailable::Unwritable)),
         }
-        // A refusal stays: what it is about may lie in the queue yet, and must not be taken for
-        // what comes next.
-        Poll::Ready(Err(Unavailable::Unwritable))
     }
 }
 

@@ -1,15 +1,19 @@
 //! What is due on a connection although nothing comes.
 
+use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::pg::Notice;
 
 /// When something is due although nothing comes.
 pub(super) struct Pace {
-    pub(super) timer: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
+    /// The timer knows whom to wake.
+    is_armed: bool,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) active_at: Instant,
     /// What is to be said when, the next one last.
@@ -17,6 +21,33 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    pub(super) fn new(
+        idle_timeout: Option<Duration>,
+        notices: Vec<(Instant, Notice)>,
+        now: Instant,
+    ) -> Self {
+        let mut pace = Self {
+            timer: Box::pin(sleep_until(now)),
+            is_armed: false,
+            idle_timeout,
+            active_at: now,
+            notices,
+        };
+        pace.set();
+        pace
+    }
+
+    /// Whether something is due.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        // A relay is one task's for all its life, so the timer is told but once whom to wake.
+        if self.is_armed && now < self.timer.deadline() {
+            return Poll::Pending;
+        }
+        let due = self.timer.as_mut().poll(cx);
+        self.is_armed = due.is_pending();
+        due
+    }
+
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         self.idle_timeout
             .is_some_and(|timeout| now.saturating_duration_since(self.active_at) >= timeout)
@@ -31,5 +62,6 @@ impl Pace {
         self.timer
             .as_mut()
             .reset(next.unwrap_or_else(|| Instant::now() + FAR));
+        self.is_armed = false;
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncRead;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
 use super::buffers;
@@ -119,7 +119,7 @@ impl<C: Io, U: Io> Relay<C, U> {
     ) -> Self {
         let now = Instant::now();
         let pen = scribe.recorder.pen();
-        let mut relay = Self {
+        Self {
             client,
             upstream,
             tracker: Tracker::new(),
@@ -146,17 +146,10 @@ impl<C: Io, U: Io> Relay<C, U> {
                 read_size: MIN_READ,
             },
             facts: Vec::new(),
-            pace: Pace {
-                timer: Box::pin(sleep_until(now)),
-                idle_timeout,
-                active_at: now,
-                notices,
-            },
+            pace: Pace::new(idle_timeout, notices, now),
             begun: false,
             totals: Totals::default(),
-        };
-        relay.pace.set();
-        relay
+        }
     }
 
     /// What is to be said when, from now on; the next one last.
@@ -204,7 +197,7 @@ impl<C: Io, U: Io> Relay<C, U> {
     fn turns(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
         let replies = self.take_turns(now, |relay| relay.poll_replies(cx, now))?;
         let requests = self.take_turns(now, |relay| relay.poll_requests(cx, now))?;
-        let pace = self.poll_pace(cx)?;
+        let pace = self.poll_pace(cx, now)?;
         let next = [replies, requests, pace].contains(&Next::Again);
         ControlFlow::Continue(if next { Next::Again } else { Next::Wait })
     }
@@ -425,11 +418,10 @@ impl<C: Io, U: Io> Relay<C, U> {
     }
 
     /// Says what is due, and ends a connection that has been idle for too long.
-    fn poll_pace(&mut self, cx: &mut Context<'_>) -> Step {
-        if self.pace.timer.as_mut().poll(cx).is_pending() {
+    fn poll_pace(&mut self, cx: &mut Context<'_>, now: Instant) -> Step {
+        if self.pace.poll(cx, now).is_pending() {
             return ControlFlow::Continue(Next::Wait);
         }
-        let now = Instant::now();
         while let Some((_, notice)) = self.pace.notices.pop_if(|(at, _)| *at <= now) {
             self.replies.notice = Some(notice.encode());
             self.replies.put_notice();

@@ -35,7 +35,10 @@ pub(super) enum Outgoing {
 
 /// A name as PostgreSQL keeps it.
 pub(super) fn name(name: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(name.get(..NAME).unwrap_or(name))
+    match name {
+        [] => Bytes::new(),
+        name => Bytes::copy_from_slice(name.get(..NAME).unwrap_or(name)),
+    }
 }
 
 impl Tracker {
