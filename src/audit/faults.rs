@@ -236,6 +236,26 @@ proptest! {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_comes_in_one_turn_of_the_runtime_goes_with_one_write() {
+    let disk = Volatile::default();
+    let settings = Settings::new(PathBuf::new(), SigningKey::generate());
+    let (recorder, _writer) = start_with(&disk, &settings);
+    recorder.record(&fact(0)).await.unwrap();
+    let before = disk.0.lock().operations;
+    // From a task, so that all of them are ready before the first one runs.
+    let all = tokio::spawn(async move {
+        let record = |number| {
+            let recorder = recorder.clone();
+            tokio::spawn(async move { recorder.record(&fact(number)).await })
+        };
+        futures_util::future::join_all((1..=16).map(record)).await
+    });
+    assert!(all.await.unwrap().into_iter().all(|it| it.unwrap().is_ok()));
+    assert_eq!(disk.0.lock().operations - before, 1);
+    assert_eq!(facts(&chain(&disk.0.lock().kernel)).len(), 17);
+}
+
 #[tokio::test]
 async fn a_fault_at_each_operation_is_survived() {
     for durability in [Durability::Write, Durability::Fsync] {

@@ -379,11 +379,6 @@ impl Receiver {
         self.shared.length.sub(row.batches);
         row
     }
-
-    /// Whether nothing is there.
-    pub(super) fn is_empty(&self) -> bool {
-        self.shared.line.lock().rows.is_empty()
-    }
 }
 
 /// Returns when the receiver is to come.

@@ -2,12 +2,14 @@
 //!
 //! It is a task, not a thread: waking it from a connection's task costs no system call, and
 //! `write(2)` to a file takes about a microsecond. Should the disk hang there, it holds up one
-//! worker thread of the runtime, and [`health::watch`](super::health::watch) sees to it that the
-//! others go on. `fdatasync` takes long, so it is called on a thread for such things; what comes
-//! meanwhile is the next group.
+//! worker thread of the runtime and no connection, and [`health::watch`](super::health::watch) has
+//! another worker go on. `fdatasync` takes long, so it is called on a thread for such things; what
+//! comes meanwhile is the next group.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -84,13 +86,9 @@ impl Writer {
             if queue.called(linger, self.due()).await == Called::Over {
                 break;
             }
+            step_back().await;
             row = queue.take(row);
             self.write(&mut row).await;
-            // Whom that has woken runs before the disk is touched again: should it hang then, they
-            // are not behind it.
-            if !queue.is_empty() {
-                tokio::task::yield_now().await;
-            }
         }
         self.checkpoints.demand();
         self.write(&mut Row::default()).await;
@@ -295,6 +293,22 @@ impl Writer {
             tracing::warn!(%error, "the copy of the audit's last checkpoint could not be written");
         }
     }
+}
+
+/// Lets the tasks run that are ready: what they bring goes with the same write, and should the disk
+/// hang, nobody whom the last write has woken is behind it.
+///
+/// [`tokio::task::yield_now`] would also have the sockets looked at, a system call for each write.
+async fn step_back() {
+    let mut stepped = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut stepped, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn put(
