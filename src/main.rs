@@ -29,10 +29,10 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let Some(config) = args.load() else {
         return Ok(ExitCode::FAILURE);
     };
-    // At least two workers: should the audit's disk hang, it holds up one of them.
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    // One more stands by, should the audit's disk hold one up.
+    let workers = usize::try_from(config.proxy.workers)?.saturating_add(1);
     let runtime = Builder::new_multi_thread()
-        .worker_threads(cores.max(2))
+        .worker_threads(workers)
         .enable_all()
         .build()?;
     let served = runtime.block_on(app::serve(config));

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 
 use super::Flow;
 use super::slot::Slots;
+use super::standby::Standby;
 
 /// How often the writer is looked at, and how long a write may take before it counts as stuck.
 const PACE: Duration = Duration::from_millis(100);
@@ -66,27 +67,29 @@ impl Health {
     }
 }
 
-/// Starts a thread that keeps the runtime going while a write is stuck, and tells the connections
-/// that have waited for too long; until `health` is gone.
+/// Starts a thread that has another worker of the runtime take over while a write is stuck, and
+/// tells the connections that have waited for too long; until `health` is gone.
 ///
-/// A write that does not return holds up the worker thread that called it. If that worker was the
-/// one that waits for sockets and timers, nobody else takes this over by itself: all would stand
-/// still. Work from outside wakes another worker, and it does.
+/// A write that does not return holds up the worker thread that called it, and with it all that
+/// this one would do: waiting for sockets and timers, too.
 pub(super) fn watch(
     health: &Arc<Health>,
     (slots, patience): (Arc<Slots>, Duration),
     runtime: Handle,
 ) -> io::Result<()> {
     let health = Arc::downgrade(health);
+    let standby = Standby::of(runtime);
     let thread = thread::Builder::new().name("audit-watch".into());
-    thread.spawn(move || keep_going(&health, &slots, patience, &runtime))?;
+    thread.spawn(move || keep_going(&health, &slots, patience, standby.as_ref()))?;
     Ok(())
 }
 
-fn keep_going(health: &Weak<Health>, slots: &Slots, patience: Duration, runtime: &Handle) {
+fn keep_going(health: &Weak<Health>, slots: &Slots, patience: Duration, standby: Option<&Standby>) {
     while let Some(health) = health.upgrade() {
-        if health.is_stuck(PACE) {
-            runtime.spawn(async {});
+        match (standby, health.is_stuck(PACE)) {
+            (Some(standby), true) => standby.work(),
+            (Some(standby), false) => standby.stand_by(),
+            (None, _) => {}
         }
         if health.is_writing() {
             slots.refuse_late(patience);

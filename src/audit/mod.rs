@@ -52,7 +52,8 @@ pub mod ship;
 mod shown;
 mod slot;
 pub mod source;
-pub mod statement;
+mod standby;
+mod statement;
 pub mod stats;
 #[cfg(test)]
 mod testing;

@@ -138,6 +138,7 @@ fn server(notes: &mut Notes<'_>, config: &Config) {
     notes.put("proxy.unauthenticated_per_address", sockets);
     notes.time("proxy.connect_timeout", proxy.connect_timeout);
     notes.time("proxy.drain_grace", proxy.drain_grace);
+    notes.put("proxy.workers", proxy.workers);
     let notices = proxy.notices.iter();
     let notices: Vec<_> = notices.map(|it| humantime::format_duration(*it)).collect();
     notes.list("proxy.notices", &notices);

@@ -83,6 +83,7 @@ pub(super) struct RawProxy {
     pub(super) unauthenticated_per_address: Field<i64>,
     pub(super) connect_timeout: Field<String>,
     pub(super) drain_grace: Field<String>,
+    pub(super) workers: Field<i64>,
     pub(super) notices: Field<List>,
 }
 

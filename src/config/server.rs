@@ -69,6 +69,9 @@ pub(super) fn proxy(check: &mut Check<'_>, raw: &RawProxy) -> Proxy {
         drain_grace: section
             .optional("drain_grace", &raw.drain_grace, values::duration)
             .unwrap_or(seconds(30)),
+        workers: section
+            .optional("workers", &raw.workers, values::count)
+            .unwrap_or(1),
         notices: notices(&mut section, raw),
     };
     if proxy.tls == ListenerTls::Off && !proxy.listen.iter().all(|a| a.ip().is_loopback()) {
