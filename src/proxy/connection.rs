@@ -15,10 +15,10 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
+use super::admit::admit;
 use super::asking;
 use super::authenticate::{Identity, authenticate};
 use super::cancel::{Registration, cancel};
@@ -28,6 +28,7 @@ use super::ending::{Backend, Ender};
 use super::greet::greet;
 use super::handshake::{Client, Opening, handshake};
 use super::listener::Unauthenticated;
+use super::notices::{fresh_notices, notices};
 use super::quiet::Quiet;
 use super::record::{self, Opened, Scribe};
 use super::refusal::Refusal;
@@ -38,9 +39,9 @@ use super::values::Values;
 use super::wish::Wish;
 use super::{CloseReason, Proxy};
 use crate::access::ConnectionId;
-use crate::admission::{Admittee, ConnectionInfo, Permit};
+use crate::admission::Permit;
 use crate::audit::{Event, Origin};
-use crate::pg::{Notice, Stream};
+use crate::pg::Stream;
 use crate::secret;
 use crate::tls::MaybeTls;
 
@@ -284,47 +285,6 @@ fn claim<S: Io, D: Dial>(proxy: &Proxy<D>, client: &Client<S>) -> Claim {
     Claim::read(&client.startup, server_name, suffix)
 }
 
-fn admit<S: Io, D: Dial>(
-    proxy: &Proxy<D>,
-    client: &Client<S>,
-    identity: &Identity,
-    arrival: Arrival,
-) -> Result<Permit, Refusal> {
-    let admittee = Admittee {
-        connection: ConnectionInfo {
-            id: arrival.id,
-            session: identity.session,
-            principal: identity.principal.clone(),
-            target: identity.target.target.name.clone(),
-            database: identity.database.clone(),
-            peer: arrival.peer,
-            application_name: text(client, "application_name"),
-            opened_at: proxy.clock.now(),
-        },
-        replication: asks_for_replication(client),
-    };
-    proxy
-        .admission
-        .admit(admittee, &identity.target.target)
-        .map_err(Refusal::Denied)
-}
-
-fn text<S>(client: &Client<S>, name: &str) -> String {
-    let value = client.startup.parameter(name);
-    value.map_or_else(String::new, |value| {
-        String::from_utf8_lossy(value).into_owned()
-    })
-}
-
-/// Anything but a clear no counts: PostgreSQL takes `database` and every spelling of yes.
-fn asks_for_replication<S>(client: &Client<S>) -> bool {
-    let names = &client.startup.parameters;
-    names
-        .iter()
-        .filter(|(name, _)| name == "replication")
-        .any(|(_, value)| !matches!(&value[..], b"false" | b"off" | b"no" | b"0"))
-}
-
 async fn connect<S: Io, D: Dial>(
     proxy: &Proxy<D>,
     permit: &Permit,
@@ -388,47 +348,6 @@ fn begin<'a, S: Io, D: Dial>(
         target,
         registration,
     }
-}
-
-/// What is to be said before the session's end, the next one last.
-fn notices<D>(proxy: &Proxy<D>, permit: &Permit) -> Vec<(Instant, Notice)> {
-    let connection = permit.connection();
-    let mut notices: Vec<_> = proxy
-        .settings
-        .notices
-        .iter()
-        .filter_map(|before| {
-            let at = permit.deadline().checked_sub(*before)?;
-            let left = humantime::format_duration(*before);
-            let notice = Notice {
-                message: format!("hallpass: session {} ends in {left}", connection.session),
-                detail: None,
-                hint: Some(format!(
-                    "For more time: hallpass extend {} --for 30m --reason \"..\"",
-                    connection.session
-                )),
-            };
-            (at > Instant::now()).then_some((at, notice))
-        })
-        .collect();
-    notices.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    notices
-}
-
-/// That the session goes on for longer, and what is to be said before its new end.
-fn fresh_notices<D>(proxy: &Proxy<D>, permit: &Permit) -> Vec<(Instant, Notice)> {
-    let until = Timestamp::from_second(permit.expires_at().as_second()).unwrap_or_default();
-    let session = permit.connection().session;
-    let mut notices = notices(proxy, permit);
-    notices.push((
-        Instant::now(),
-        Notice {
-            message: format!("hallpass: session {session} goes on until {until}"),
-            detail: None,
-            hint: None,
-        },
-    ));
-    notices
 }
 
 /// Closes both sides, and records how it ended.

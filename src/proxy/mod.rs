@@ -1,6 +1,7 @@
 //! The data plane. One connection's life is read top to bottom in `connection`; each phase has
 //! a file of its own, and the value that a phase yields proves that it was passed.
 
+mod admit;
 mod asking;
 mod authenticate;
 mod buffers;
@@ -14,6 +15,7 @@ mod greet;
 mod handshake;
 mod listener;
 mod login;
+mod notices;
 mod pace;
 mod quiet;
 mod record;
