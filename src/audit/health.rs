@@ -67,8 +67,9 @@ impl Health {
     }
 }
 
-/// Starts a thread that has another worker of the runtime take over while a write is stuck, and
-/// tells the connections that have waited for too long; until `health` is gone.
+/// Starts a thread that has another worker of the runtime take over while a write is stuck, or
+/// anything else that a worker does, and tells the connections that have waited for too long; until
+/// `health` is gone.
 ///
 /// A write that does not return holds up the worker thread that called it, and with it all that
 /// this one would do: waiting for sockets and timers, too.
@@ -80,16 +81,19 @@ pub(super) fn watch(
     let health = Arc::downgrade(health);
     let standby = Standby::of(runtime);
     let thread = thread::Builder::new().name("audit-watch".into());
-    thread.spawn(move || keep_going(&health, &slots, patience, standby.as_ref()))?;
+    thread.spawn(move || keep_going(&health, &slots, patience, standby))?;
     Ok(())
 }
 
-fn keep_going(health: &Weak<Health>, slots: &Slots, patience: Duration, standby: Option<&Standby>) {
+fn keep_going(
+    health: &Weak<Health>,
+    slots: &Slots,
+    patience: Duration,
+    mut standby: Option<Standby>,
+) {
     while let Some(health) = health.upgrade() {
-        match (standby, health.is_stuck(PACE)) {
-            (Some(standby), true) => standby.work(),
-            (Some(standby), false) => standby.stand_by(),
-            (None, _) => {}
+        if let Some(standby) = &mut standby {
+            standby.look(health.is_stuck(PACE), Instant::now());
         }
         if health.is_writing() {
             slots.refuse_late(patience);

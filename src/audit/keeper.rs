@@ -302,5 +302,4 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
-#[path = "keeping.rs"]
-mod keeping;
+mod tests;

@@ -58,6 +58,7 @@ pub mod stats;
 #[cfg(test)]
 mod testing;
 mod text;
+mod turn;
 pub mod verify;
 mod writer;
 

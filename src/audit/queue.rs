@@ -375,9 +375,14 @@ impl Receiver {
         let row = line.rows.pop_front().unwrap_or_default();
         line.spare = Some(done.emptied());
         drop(line);
-        self.shared.room.add_permits(row.held);
         self.shared.length.sub(row.batches);
         row
+    }
+
+    /// Gives back the room that a row has held, once it is written: to wake whoever waits for it
+    /// before would put them behind a disk that hangs.
+    pub(super) fn give_back(&self, row: &mut Row) {
+        self.shared.room.add_permits(std::mem::take(&mut row.held));
     }
 }
 

@@ -130,7 +130,8 @@ pub struct Recorder {
 
 impl Recorder {
     /// Opens the folder and starts the writer. Await the handle, after the last clone is dropped,
-    /// to know that everything was written. Must be called within a runtime.
+    /// to know that everything was written. Must be called within a runtime, once: of more than one
+    /// worker it has one stand by.
     ///
     /// # Errors
     /// [`OpenError`] if the folder cannot be used.

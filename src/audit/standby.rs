@@ -1,105 +1,203 @@
-//! A worker thread of the runtime that stands by: it takes no part while writes return, so that the
-//! others need not wake it for work that they do themselves, and takes over when one does not.
+//! A worker thread of the runtime that stands by: it takes no part while the others get on, so that
+//! they need not wake it for work that they do themselves, and takes over when one does not return
+//! from what it does: above all from a write to a disk that hangs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
+use super::turn::step_back;
+
+/// How long all must get on before it stands by again.
+const CALM: Duration = Duration::from_secs(5);
+/// The same at most: it becomes longer each time that it was too short.
+const LONG_CALM: Duration = Duration::from_secs(600);
+
 /// A worker that stands by, or works.
 pub(super) struct Standby {
     runtime: Handle,
-    post: Arc<Post>,
+    /// A task has run since the last look.
+    pulse: Arc<AtomicBool>,
+    /// Where it stands by; `None`: it works.
+    post: Option<Arc<Post>>,
+    /// Since when it stands by, or when somebody did not get on.
+    since: Option<Instant>,
+    calm: Duration,
 }
 
-/// Where it waits.
+/// Where a worker waits, once.
 #[derive(Default)]
 struct Post {
-    stands_by: Mutex<bool>,
+    is_released: Mutex<bool>,
     bell: Condvar,
 }
 
 impl Standby {
     /// One of this runtime's workers; none if it has but one.
     pub(super) fn of(runtime: Handle) -> Option<Self> {
-        let post = Arc::default();
-        (runtime.metrics().num_workers() > 1).then_some(Self { runtime, post })
+        (runtime.metrics().num_workers() > 1).then(|| Self {
+            runtime,
+            pulse: Arc::new(AtomicBool::new(true)),
+            post: None,
+            since: None,
+            calm: CALM,
+        })
     }
 
-    /// Has it stand by.
-    pub(super) fn stand_by(&self) {
-        if std::mem::replace(&mut *self.post.stands_by.lock(), true) {
-            return;
+    /// Has it work if a worker `is_stuck`, or if no task has run since the last look; stand by if
+    /// all have got on for long enough. To be called now and then, from another thread.
+    pub(super) fn look(&mut self, is_stuck: bool, now: Instant) {
+        if self.pulse.swap(false, Ordering::AcqRel) {
+            let pulse = Arc::clone(&self.pulse);
+            self.runtime
+                .spawn(async move { pulse.store(true, Ordering::Release) });
+        } else {
+            return self.work(now);
         }
-        let post = Arc::clone(&self.post);
-        // To block a worker is what this is for.
+        let since = |since: Instant| now.saturating_duration_since(since);
+        if is_stuck {
+            self.work(now);
+        } else if self.post.is_none() && self.since.is_none_or(|it| since(it) >= self.calm) {
+            self.stand_by(now);
+        }
+    }
+
+    fn stand_by(&mut self, now: Instant) {
+        let post = Arc::<Post>::default();
+        self.post = Some(Arc::clone(&post));
+        self.since = Some(now);
+        // To block a worker is what this is for; but nobody is to be behind it there.
         self.runtime.spawn(async move {
-            let mut stands_by = post.stands_by.lock();
-            post.bell.wait_while(&mut stands_by, |stands_by| *stands_by);
+            step_back().await;
+            step_back().await;
+            let mut is_released = post.is_released.lock();
+            post.bell.wait_while(&mut is_released, |is| !*is);
         });
     }
 
-    /// Has it work.
-    pub(super) fn work(&self) {
-        *self.post.stands_by.lock() = false;
-        self.post.bell.notify_all();
-        // Work from outside: should it wait for some, it looks around.
-        self.runtime.spawn(async {});
+    fn work(&mut self, now: Instant) {
+        if let Some(post) = self.post.take() {
+            post.release();
+            let stood_by = self
+                .since
+                .map_or(CALM, |since| now.saturating_duration_since(since));
+            self.calm = match stood_by < self.calm {
+                true => LONG_CALM.min(2 * self.calm),
+                false => CALM,
+            };
+            tracing::debug!("a worker thread does not get on: another one takes over");
+            // Work from outside: should it wait for some, it looks around.
+            self.runtime.spawn(async {});
+        }
+        self.since = Some(now);
+    }
+}
+
+impl Post {
+    fn release(&self) {
+        *self.is_released.lock() = true;
+        self.bell.notify_all();
     }
 }
 
 impl Drop for Standby {
     fn drop(&mut self) {
         // The runtime's end waits for it.
-        self.work();
+        if let Some(post) = self.post.take() {
+            post.release();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::mpsc;
 
-    use tokio::runtime::Builder;
+    use tokio::runtime::{Builder, Runtime};
 
     use super::*;
 
-    fn runtime(workers: usize) -> tokio::runtime::Runtime {
+    fn runtime(workers: usize) -> Runtime {
         let mut builder = Builder::new_multi_thread();
-        builder
-            .worker_threads(workers)
-            .enable_all()
-            .build()
-            .unwrap()
+        builder.worker_threads(workers).build().unwrap()
     }
 
-    /// Whether a task runs while a worker is blocked by another one.
-    fn runs(runtime: &tokio::runtime::Runtime) -> bool {
-        let (done, is_done) = std::sync::mpsc::channel();
+    /// Whether a task runs.
+    fn runs(runtime: &Runtime) -> bool {
+        let (done, is_done) = mpsc::sync_channel(1);
         runtime.spawn(async move { done.send(()) });
-        is_done.recv_timeout(Duration::from_millis(300)).is_ok()
+        is_done.recv_timeout(Duration::from_millis(500)).is_ok()
     }
 
-    #[test]
-    fn it_takes_over_only_when_it_is_to_work() {
-        let runtime = runtime(2);
-        let standby = Standby::of(runtime.handle().clone()).unwrap();
-        standby.stand_by();
-        standby.stand_by();
-        assert!(runs(&runtime), "the other one works");
-        let (thaw, frozen) = std::sync::mpsc::channel::<()>();
-        let (begun, is_begun) = std::sync::mpsc::channel();
+    /// Blocks a worker until what it returns is dropped.
+    fn block(runtime: &Runtime) -> mpsc::SyncSender<()> {
+        let (thaw, frozen) = mpsc::sync_channel(1);
+        let (begun, is_begun) = mpsc::sync_channel(1);
         runtime.spawn(async move {
             begun.send(()).unwrap();
             frozen.recv()
         });
         is_begun.recv().unwrap();
+        thaw
+    }
+
+    /// A look once the task has run that the one before sent.
+    fn look(standby: &mut Standby, now: Instant) {
+        while !standby.pulse.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        standby.look(false, now);
+    }
+
+    #[test]
+    fn it_takes_over_when_no_task_runs_and_stands_by_when_all_is_calm() {
+        let runtime = runtime(2);
+        let mut standby = Standby::of(runtime.handle().clone()).unwrap();
+        let begin = Instant::now();
+        look(&mut standby, begin);
+        look(&mut standby, begin);
+        assert!(runs(&runtime), "the other one works");
+        let frozen = block(&runtime);
+        standby.look(false, begin);
         assert!(!runs(&runtime), "nobody does");
-        standby.work();
+        standby.look(false, begin + CALM);
         assert!(runs(&runtime), "this one does");
-        drop(thaw);
-        standby.stand_by();
+        drop(frozen);
+        look(&mut standby, begin + CALM);
+        assert!(standby.post.is_none(), "it is not calm yet");
+        look(&mut standby, begin + 2 * CALM);
+        assert!(standby.post.is_some());
         assert!(runs(&runtime));
-        drop(standby);
+    }
+
+    #[test]
+    fn it_takes_over_while_a_write_is_stuck_and_waits_longer_when_that_was_too_soon() {
+        let runtime = runtime(2);
+        let mut standby = Standby::of(runtime.handle().clone()).unwrap();
+        let begin = Instant::now();
+        look(&mut standby, begin);
+        look(&mut standby, begin);
+        while !standby.pulse.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        standby.look(true, begin + Duration::from_secs(1));
+        assert!(standby.post.is_none());
+        assert_eq!(standby.calm, 2 * CALM);
+    }
+
+    #[test]
+    fn it_may_be_called_back_before_it_has_gone() {
+        let runtime = runtime(2);
+        let mut standby = Standby::of(runtime.handle().clone()).unwrap();
+        let now = Instant::now();
+        for _ in 0..100 {
+            standby.work(now);
+            standby.stand_by(now);
+        }
+        assert!(runs(&runtime));
     }
 
     #[test]

@@ -6,10 +6,8 @@
 //! another worker go on. `fdatasync` takes long, so it is called on a thread for such things; what
 //! comes meanwhile is the next group.
 
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,6 +18,7 @@ use super::folder::Volume;
 use super::health::Health;
 use super::queue::{self, Called, GROUP, Row};
 use super::segment::Segment;
+use super::turn::step_back;
 use super::{Batch, Durability, Event, Head, Settings, Unavailable, batch};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
@@ -86,9 +85,12 @@ impl Writer {
             if queue.called(linger, self.due()).await == Called::Over {
                 break;
             }
+            // What those bring who are ready goes with the same write; and should the disk hang, nobody
+            // whom the last one has woken is behind it.
             step_back().await;
             row = queue.take(row);
             self.write(&mut row).await;
+            queue.give_back(&mut row);
         }
         self.checkpoints.demand();
         self.write(&mut Row::default()).await;
@@ -293,22 +295,6 @@ impl Writer {
             tracing::warn!(%error, "the copy of the audit's last checkpoint could not be written");
         }
     }
-}
-
-/// Lets the tasks run that are ready: what they bring goes with the same write, and should the disk
-/// hang, nobody whom the last write has woken is behind it.
-///
-/// [`tokio::task::yield_now`] would also have the sockets looked at, a system call for each write.
-async fn step_back() {
-    let mut stepped = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut stepped, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn put(

@@ -128,7 +128,8 @@ pub struct Proxy {
     pub connect_timeout: Duration,
     /// `drain_grace`: how long open connections may go on after SIGTERM. Default 30s.
     pub drain_grace: Duration,
-    /// `workers`: how many threads serve connections and everything else. Default 1.
+    /// `workers`: how many threads serve connections and everything else, beside one that stands
+    /// by. 1 to 1024. Default 1.
     pub workers: u32,
     /// `notices`: how long before a session's end its clients are told, longest first.
     /// Default 5m and 1m.

@@ -70,7 +70,7 @@ pub(super) fn proxy(check: &mut Check<'_>, raw: &RawProxy) -> Proxy {
             .optional("drain_grace", &raw.drain_grace, values::duration)
             .unwrap_or(seconds(30)),
         workers: section
-            .optional("workers", &raw.workers, values::count)
+            .optional("workers", &raw.workers, workers)
             .unwrap_or(1),
         notices: notices(&mut section, raw),
     };
@@ -86,6 +86,14 @@ pub(super) fn proxy(check: &mut Check<'_>, raw: &RawProxy) -> Proxy {
         section.check.error(&at, message);
     }
     proxy
+}
+
+/// More than any machine has cores would take memory and serve nobody.
+fn workers(number: &i64) -> Parsed<u32> {
+    u32::try_from(*number)
+        .ok()
+        .filter(|workers| (1..=1024).contains(workers))
+        .ok_or_else(|| format!("{number} is not allowed: 1 to 1024"))
 }
 
 fn proxy_listen(section: &mut Section<'_, '_>, raw: &RawProxy) -> Vec<SocketAddr> {

@@ -241,6 +241,11 @@ fn tls_settings_that_would_be_ignored_are_refused() {
         error.contains("targets.orders-ro.ca: would not be looked at"),
         "{error}"
     );
+    for workers in ["0", "1025"] {
+        let error = errors(&format!("[proxy]\nworkers = {workers}\n")).join("\n");
+        assert!(error.contains("proxy.workers: "), "{error}");
+        assert!(error.contains("1 to 1024"), "{error}");
+    }
     let errors = errors("[proxy]\ntls = \"off\"\nsni_suffix = \"db.example.com\"\n");
     assert!(errors[0].contains("sni_suffix: needs TLS"), "{errors:?}");
 }

@@ -1,10 +1,11 @@
 //! What is due on a connection although nothing comes.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::pg::Notice;
@@ -43,7 +44,8 @@ impl Pace {
         if self.is_armed && now < self.timer.deadline() {
             return Poll::Pending;
         }
-        let due = self.timer.as_mut().poll(cx);
+        // Whatever else has used up of the task's budget: with none left it would not be told.
+        let due = pin!(unconstrained(self.timer.as_mut())).poll(cx);
         self.is_armed = due.is_pending();
         due
     }

@@ -244,9 +244,10 @@ async fn what_comes_in_one_turn_of_the_runtime_goes_with_one_write() {
     recorder.record(&fact(0)).await.unwrap();
     let before = disk.0.lock().operations;
     // From a task, so that all of them are ready before the first one runs.
+    let theirs = recorder.clone();
     let all = tokio::spawn(async move {
         let record = |number| {
-            let recorder = recorder.clone();
+            let recorder = theirs.clone();
             tokio::spawn(async move { recorder.record(&fact(number)).await })
         };
         futures_util::future::join_all((1..=16).map(record)).await
