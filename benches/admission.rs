@@ -3,14 +3,14 @@
 //! The way from a name to a permit, however many sessions there are; a login by SCRAM, both of its
 //! sides; and the end of many sessions at one instant.
 
+mod world;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hallpass::access::{
-    ConnectionId, Databases, Grantor, RequestId, Session, SessionId, SessionState, Target, Terms,
-};
+use hallpass::access::{ConnectionId, Session};
 use hallpass::admission::{Admission, Admittee, ConnectionInfo, Verifier};
 use hallpass::clock::Clock;
 use hallpass::secret::ServerKey;
@@ -18,38 +18,11 @@ use hallpass::telemetry::Metrics;
 use jiff::{SignedDuration, Timestamp};
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+use world::target;
 
-fn target() -> Target {
-    Target {
-        name: "orders-ro".parse().expect("a name"),
-        description: String::new(),
-        databases: Databases::Only(vec!["orders".to_owned()]),
-        default_database: "orders".to_owned(),
-        max_duration: Duration::from_secs(8 * 3600),
-        max_connections: u32::MAX,
-        idle_timeout: None,
-        replication: false,
-        terms: Terms::default(),
-        owners: Vec::new(),
-        environment: "production".to_owned(),
-        read_only: true,
-        labels: Vec::new(),
-    }
-}
-
+/// One of them, for an hour.
 fn session(number: u64, now: Timestamp) -> Session {
-    Session {
-        id: SessionId::from_random(number),
-        request: RequestId::from_random(number),
-        principal: format!("person-{number}").parse().expect("a name"),
-        target: target().name,
-        reason: "a bench".to_owned(),
-        approved_by: Grantor::People(vec!["dana".parse().expect("a name")]),
-        starts_at: now,
-        expires_at: now + SignedDuration::from_hours(1),
-        state: SessionState::Active,
-        version: 1,
-    }
+    world::session(number, now, now + SignedDuration::from_hours(1))
 }
 
 /// So many sessions, which share one secret: to derive one takes a millisecond.

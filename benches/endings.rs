@@ -6,6 +6,8 @@
 
 #![expect(clippy::print_stdout, reason = "its figures are for the terminal")]
 
+mod world;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,9 +17,7 @@ use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use bytes::BufMut;
 use clap::Parser;
-use hallpass::access::{
-    Caller, Databases, Grantor, RequestId, Session, SessionId, SessionState, Target, Terms,
-};
+use hallpass::access::{Caller, RequestId};
 use hallpass::admission::Admission;
 use hallpass::asking::{Ask, Asked, Declined, Desk, Verdict};
 use hallpass::audit::{Recorder, Redaction, Settings as AuditSettings, SigningKey};
@@ -33,6 +33,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_postgres::NoTls;
+use world::{session, target};
 
 /// Logins at a time.
 const AT_A_TIME: usize = 32;
@@ -72,7 +73,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     let clock = Clock::system();
     let expires_at = clock.now() + jiff::SignedDuration::try_from(*options.session)?;
     let (proxy, writer) = proxy(folder.path(), &clock)?;
-    let session = session(clock.now(), expires_at);
+    let session = session(0, clock.now(), expires_at);
     ensure!(proxy.admission.open(&session), "the session is open");
     let secret = proxy.admission.secret(session.id);
 
@@ -140,39 +141,6 @@ fn proxy(
         shutdown: tokio_util::sync::CancellationToken::new(),
     };
     Ok((Arc::new(proxy), writer))
-}
-
-fn target() -> Target {
-    Target {
-        name: "orders-ro".parse().expect("a name"),
-        description: String::new(),
-        databases: Databases::Only(vec!["orders".to_owned()]),
-        default_database: "orders".to_owned(),
-        max_duration: Duration::from_secs(8 * 3600),
-        max_connections: u32::MAX,
-        idle_timeout: None,
-        replication: false,
-        terms: Terms::default(),
-        owners: Vec::new(),
-        environment: "production".to_owned(),
-        read_only: true,
-        labels: Vec::new(),
-    }
-}
-
-fn session(now: Timestamp, expires_at: Timestamp) -> Session {
-    Session {
-        id: SessionId::from_random(1),
-        request: RequestId::from_random(1),
-        principal: "maya".parse().expect("a name"),
-        target: target().name,
-        reason: "a bench".to_owned(),
-        approved_by: Grantor::People(vec!["dana".parse().expect("a name")]),
-        starts_at: now,
-        expires_at,
-        state: SessionState::Active,
-        version: 1,
-    }
 }
 
 /// Nobody asks.
@@ -243,7 +211,7 @@ async fn be_clients(options: &Options, clients: &[String]) -> anyhow::Result<()>
     let clock = Clock::system();
     let mut config = tokio_postgres::Config::new();
     config
-        .user("maya~orders-ro")
+        .user("person-0~orders-ro")
         .dbname("orders")
         .password(secret);
     let room = usize::try_from(options.connections)?;

@@ -53,7 +53,7 @@ mod shown;
 mod slot;
 pub mod source;
 mod standby;
-mod statement;
+pub mod statement;
 pub mod stats;
 #[cfg(test)]
 mod testing;

@@ -145,11 +145,11 @@ mod tests {
     }
 
     /// A look once the task has run that the one before sent.
-    fn look(standby: &mut Standby, now: Instant) {
+    fn look(standby: &mut Standby, is_stuck: bool, now: Instant) {
         while !standby.pulse.load(Ordering::Acquire) {
             std::thread::yield_now();
         }
-        standby.look(false, now);
+        standby.look(is_stuck, now);
     }
 
     #[test]
@@ -157,8 +157,8 @@ mod tests {
         let runtime = runtime(2);
         let mut standby = Standby::of(runtime.handle().clone()).unwrap();
         let begin = Instant::now();
-        look(&mut standby, begin);
-        look(&mut standby, begin);
+        look(&mut standby, false, begin);
+        look(&mut standby, false, begin);
         assert!(runs(&runtime), "the other one works");
         let frozen = block(&runtime);
         standby.look(false, begin);
@@ -166,9 +166,9 @@ mod tests {
         standby.look(false, begin + CALM);
         assert!(runs(&runtime), "this one does");
         drop(frozen);
-        look(&mut standby, begin + CALM);
+        look(&mut standby, false, begin + CALM);
         assert!(standby.post.is_none(), "it is not calm yet");
-        look(&mut standby, begin + 2 * CALM);
+        look(&mut standby, false, begin + 2 * CALM);
         assert!(standby.post.is_some());
         assert!(runs(&runtime));
     }
@@ -178,12 +178,9 @@ mod tests {
         let runtime = runtime(2);
         let mut standby = Standby::of(runtime.handle().clone()).unwrap();
         let begin = Instant::now();
-        look(&mut standby, begin);
-        look(&mut standby, begin);
-        while !standby.pulse.load(Ordering::Acquire) {
-            std::thread::yield_now();
-        }
-        standby.look(true, begin + Duration::from_secs(1));
+        look(&mut standby, false, begin);
+        look(&mut standby, false, begin);
+        look(&mut standby, true, begin + Duration::from_secs(1));
         assert!(standby.post.is_none());
         assert_eq!(standby.calm, 2 * CALM);
     }
